@@ -1,0 +1,59 @@
+"""Bounded memory: maps over padded chunks, and the refusal of requests that are too large."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+# Entries of the largest intermediate array that a chunked evaluation forms (16 MiB in float32).
+CHUNK_ENTRIES = 2**22
+# Set-up work beyond this many bytes is refused unless the caller raises the limit.
+MEMORY_LIMIT = 4 * 2**30
+
+
+def chunk_rows(width: int) -> int:
+    """Rows per chunk so that ``rows × width`` stays within ``CHUNK_ENTRIES`` (at least 1)."""
+    return max(1, CHUNK_ENTRIES // max(width, 1))
+
+
+def map_columns(
+    function: Callable[[Array], Array], points: Array, rows: int
+) -> Array:
+    """``function(points)`` for a function ``(batch, *point) -> (outputs, batch)``, in chunks.
+
+    At most ``rows`` points are in flight. Chunks are of equal size and the last is padded with
+    copies of the first point, so that only one shape is compiled.
+    """
+    n = points.shape[0]
+    if n <= rows:
+        return function(points)
+    num_chunks = -(-n // rows)
+    rows = -(-n // num_chunks)
+    answer = jax.lax.map(function, split_rows(points, num_chunks, rows))  # (chunks, outputs, rows)
+    return jnp.moveaxis(answer, 0, 1).reshape(answer.shape[1], num_chunks * rows)[:, :n]
+
+
+def split_rows(array: Array, num_chunks: int, rows: int) -> Array:
+    """``(n, ...) -> (num_chunks, rows, ...)``, padded with copies of the first row."""
+    padding = jnp.broadcast_to(array[:1], (num_chunks * rows - array.shape[0], *array.shape[1:]))
+    return jnp.concatenate([array, padding]).reshape(num_chunks, rows, *array.shape[1:])
+
+
+def refuse_beyond(limit: int, num_bytes: int, what: str, remedy: str) -> None:
+    """Raise ``ValueError`` when ``what`` needs more than ``limit`` bytes."""
+    if num_bytes > limit:
+        raise ValueError(
+            f"{what} needs about {_in_units(num_bytes)}, more than the memory limit of "
+            f"{_in_units(limit)}. {remedy}"
+        )
+
+
+def _in_units(num_bytes: int) -> str:
+    """``num_bytes`` with a binary unit; integers beyond it, because 100! is no float."""
+    power = min((num_bytes.bit_length() - 1) // 10, 5) if num_bytes else 0
+    unit = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")[power]
+    whole = num_bytes >> (10 * power)
+    if whole >= 10**6:
+        return f"10^{len(str(whole)) - 1} {unit}"
+    return f"{num_bytes / 2 ** (10 * power):.3g} {unit}"

@@ -1,0 +1,34 @@
+"""Array aliases, and the legend of dimensions used in every signature.
+
+Legend
+    ``n``       samples
+    ``d``       dimension of the space, or degree of a group
+    ``m``       plane waves of one table, or functions of one eigenspace
+    ``D``       functions of a basis (``num_functions``)
+    ``r``       rank of an invariant subspace
+    ``k``       generators
+    ``*batch``  any leading axes, ``*point`` the shape of one point, ``*outputs`` of one target
+
+Symbols of the theory: ``λ`` eigenvalue of −Δ, ``μ`` its weight in a spectral kernel, ``Λ`` the
+truncation, ``D(g)`` the orthogonal matrix of g on an eigenspace, ``φ`` an orthonormal
+eigenfunction, ``Φ`` the matrix of features, ``η`` the penalty.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+Key = PRNGKeyArray
+# Host arrays are welcome at every public door; JAX arrays come out of it.
+AnyArray = Array | np.ndarray
+FloatArray = Float[AnyArray, "..."]
+IntArray = Int[AnyArray, "..."]
+# One group element, or a batch of them along leading axes.
+Element = PyTree[AnyArray]
+
+
+def is_traced(*trees: Any) -> bool:
+    """Whether any leaf is being traced by jit, vmap or grad, so that its values are unknown."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))

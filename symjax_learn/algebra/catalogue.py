@@ -1,0 +1,145 @@
+"""Named groups, each with its order and uniform sampler in closed form where one is known."""
+
+import math
+
+from symjax_learn.algebra.permutations import (
+    AlternatingSampler,
+    PermutationGroup,
+    SignedPermutationGroup,
+    YoungSampler,
+    named_permutation_group,
+    named_signed_group,
+)
+
+
+def trivial_group(n: int) -> PermutationGroup:
+    """The group of one element, on n coordinates.
+
+    >>> import symjax_learn as sj
+    >>> sj.trivial_group(3).order
+    1
+    """
+    _check_degree("n", n, 1)
+    return named_permutation_group([], n, 1, YoungSampler((1,) * n))
+
+
+def symmetric_group(n: int) -> PermutationGroup:
+    """S_n, all permutations of n coordinates: two generators, order n!.
+
+    >>> import symjax_learn as sj
+    >>> sj.symmetric_group(5).order
+    120
+    """
+    _check_degree("n", n, 1)
+    return young_group(n)
+
+
+def young_group(*parts: int) -> PermutationGroup:
+    """S_{n_1} × S_{n_2} × …: permutations within consecutive blocks of the given sizes.
+
+    >>> import symjax_learn as sj
+    >>> sj.young_group(4, 1, 2).order
+    48
+    """
+    if not parts:
+        raise ValueError("parts: young_group() needs at least one block size.")
+    for part in parts:
+        _check_degree("parts", part, 1)
+    degree, offset, generators = sum(parts), 0, []
+    for part in parts:
+        if part > 1:
+            generators.append(_on_block(degree, offset, [1, 0, *range(2, part)]))
+        if part > 2:
+            generators.append(_on_block(degree, offset, [*range(1, part), 0]))
+        offset += part
+    order = math.prod(math.factorial(part) for part in parts)
+    return named_permutation_group(generators, degree, order, YoungSampler(tuple(parts)))
+
+
+def alternating_group(n: int) -> PermutationGroup:
+    """A_n, the even permutations: order n!/2 (1 for n ≤ 2).
+
+    >>> import symjax_learn as sj
+    >>> sj.alternating_group(5).order
+    60
+    """
+    _check_degree("n", n, 1)
+    if n <= 2:
+        return trivial_group(n)
+    generators = [[1, 2, 0, *range(3, n)]]
+    if n > 3:  # a long cycle of odd length: all of 0..n−1, or all but 0
+        first = 0 if n % 2 else 1
+        generators.append([*range(first), *range(first + 1, n), first])
+    return named_permutation_group(generators, n, math.factorial(n) // 2, AlternatingSampler(n))
+
+
+def cyclic_group(n: int) -> PermutationGroup:
+    """C_n, the cyclic shifts of n coordinates: i goes to place i + 1 mod n.
+
+    >>> import symjax_learn as sj
+    >>> sj.cyclic_group(7).order
+    7
+    """
+    _check_degree("n", n, 1)
+    if n == 1:
+        return trivial_group(1)
+    return named_permutation_group([[*range(1, n), 0]], n, None, None)
+
+
+def dihedral_group(n: int) -> PermutationGroup:
+    """The symmetries of a regular n-gon, acting on its n corners: shifts and reversals, order 2n.
+
+    For n ≤ 2 corners the reversal is no new permutation, and a smaller group results (order n).
+
+    >>> import symjax_learn as sj
+    >>> sj.dihedral_group(6).order
+    12
+    """
+    _check_degree("n", n, 1)
+    if n <= 2:
+        return cyclic_group(n)
+    return named_permutation_group([[*range(1, n), 0], [*reversed(range(n))]], n, None, None)
+
+
+def sign_group(n: int) -> SignedPermutationGroup:
+    """{±1}^n, the reflections of single coordinates: n generators, order 2^n.
+
+    >>> import symjax_learn as sj
+    >>> sj.sign_group(10).order
+    1024
+    """
+    _check_degree("n", n, 1)
+    images = [list(range(n))] * n
+    signs = [[-1 if i == j else 1 for i in range(n)] for j in range(n)]
+    return named_signed_group(images, signs, (1,) * n)
+
+
+def hyperoctahedral_group(n: int) -> SignedPermutationGroup:
+    """B_n, all signed permutations of n coordinates: order 2^n n! (O_h for n = 3).
+
+    >>> import symjax_learn as sj
+    >>> sj.hyperoctahedral_group(3).order
+    48
+    """
+    _check_degree("n", n, 1)
+    images = [list(range(n))]
+    if n > 1:
+        images.append([1, 0, *range(2, n)])
+    if n > 2:
+        images.append([*range(1, n), 0])
+    signs = [[-1] + [1] * (n - 1)] + [[1] * n] * (len(images) - 1)
+    return named_signed_group(images, signs, (n,))
+
+
+def _on_block(degree: int, offset: int, images: list[int]) -> list[int]:
+    """A permutation of the block that starts at ``offset``, and the identity elsewhere."""
+    moved = list(range(degree))
+    moved[offset : offset + len(images)] = [offset + image for image in images]
+    return moved
+
+
+def _check_degree(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: expected an integer and got {value!r}.")
+    if value < least:
+        raise ValueError(f"{name}: expected at least {least} and got {value}.")

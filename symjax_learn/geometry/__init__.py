@@ -1,0 +1,11 @@
+"""Step 2a, geometry: where the functions live. This wing knows no group."""
+
+from symjax_learn.geometry.spaces import AbstractFunctions as AbstractFunctions
+from symjax_learn.geometry.spaces import AbstractSpace as AbstractSpace
+from symjax_learn.geometry.spaces import Level as Level
+from symjax_learn.geometry.spectra import Spectrum as Spectrum
+from symjax_learn.geometry.spectra import heat as heat
+from symjax_learn.geometry.spectra import matern as matern
+from symjax_learn.geometry.spectra import sobolev as sobolev
+from symjax_learn.geometry.torus import PlaneWaveSums as PlaneWaveSums
+from symjax_learn.geometry.torus import Torus as Torus

@@ -1,0 +1,108 @@
+"""Spectral filters, and exact multiplicities by generating functions."""
+
+import math
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+# λ ↦ μ(λ): the weight of an eigenvalue in a spectral kernel K(x, y) = Σ μ(λ_j) φ_j(x) φ_j(y).
+Spectrum = Callable[[Array], Array]
+
+
+def sobolev(smoothness: float) -> Spectrum:
+    """The Sobolev kernel's spectrum μ(λ) = (1 + λ)^{−s}.
+
+    Its norm is ‖f‖²_{H^s} = Σ (1 + λ_j)^s c_j²; a reproducing kernel for s > d/2.
+
+    Args:
+        smoothness: s > 0.
+
+    Raises:
+        ValueError: s is not positive.
+
+    >>> import symjax_learn as sj, jax.numpy as jnp
+    >>> sj.sobolev(2.0)(jnp.asarray([0.0, 1.0])).tolist()
+    [1.0, 0.25]
+    """
+    _check_positive("smoothness", smoothness)
+    return lambda eigenvalues: (1 + eigenvalues) ** (-smoothness)
+
+
+def matern(smoothness: float, length_scale: float, dimension: int) -> Spectrum:
+    """The Matérn kernel's spectrum μ(λ) = (1 + λκ²/2ν)^{−(ν + d/2)}, scaled so that μ(0) = 1.
+
+    Proportional to (2ν/κ² + λ)^{−(ν + d/2)}; the heat kernel is the limit ν → ∞ (t = κ²/2).
+
+    Args:
+        smoothness: ν > 0.
+        length_scale: κ > 0, in the units of the space's metric.
+        dimension: d of the space.
+
+    Raises:
+        ValueError: an argument is not positive.
+
+    References:
+        V. Borovitskiy et al., *Matérn Gaussian processes on Riemannian manifolds*, NeurIPS 2020.
+
+    >>> import symjax_learn as sj, jax.numpy as jnp
+    >>> sj.matern(1.0, 1.0, 2)(jnp.asarray([0.0, 2.0])).tolist()
+    [1.0, 0.25]
+    """
+    for name, value in (
+        ("smoothness", smoothness),
+        ("length_scale", length_scale),
+        ("dimension", dimension),
+    ):
+        _check_positive(name, value)
+    scale, power = length_scale**2 / (2 * smoothness), smoothness + dimension / 2
+    return lambda eigenvalues: (1 + scale * eigenvalues) ** (-power)
+
+
+def heat(time: float) -> Spectrum:
+    """The heat kernel's spectrum μ(λ) = e^{−tλ}.
+
+    Args:
+        time: t > 0.
+
+    Raises:
+        ValueError: t is not positive.
+
+    >>> import symjax_learn as sj, jax.numpy as jnp
+    >>> sj.heat(0.5)(jnp.asarray([0.0])).tolist()
+    [1.0]
+    """
+    _check_positive("time", time)
+    return lambda eigenvalues: jnp.exp(-time * eigenvalues)
+
+
+def sums_of_squares(dimension: int, max_norm: int) -> list[int]:
+    """How many integer vectors of R^dimension have |k|² = 0, 1, …, max_norm: θ(q)^dimension.
+
+    Exact Python integers. Cost: O(log dimension · max_norm²) products.
+    """
+    theta = [0] * (max_norm + 1)
+    for j in range(-math.isqrt(max_norm), math.isqrt(max_norm) + 1):
+        theta[j * j] += 1
+    power, base, exponent = [1] + [0] * max_norm, theta, dimension
+    while exponent:
+        if exponent % 2:
+            power = truncated_product(power, base)
+        base, exponent = truncated_product(base, base), exponent // 2
+    return power
+
+
+def truncated_product(left: list[int], right: list[int]) -> list[int]:
+    """The product of two power series, truncated to the length of ``left``; exact."""
+    product = [0] * len(left)
+    for i, a in enumerate(left):
+        if a:
+            for j in range(min(len(right), len(left) - i)):
+                product[i + j] += a * right[j]
+    return product
+
+
+def _check_positive(name: str, value: float) -> None:
+    # Written so that NaN fails it; traced values (a spectrum being tuned) pass unread.
+    if isinstance(value, int | float) and not value > 0:
+        raise ValueError(f"{name}: expected a positive number and got {value}.")

@@ -1,0 +1,305 @@
+"""How each group moves the points of each space, and the matrices D(g) on its eigenspaces."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from symjax_learn._types import Element, FloatArray, Key
+from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.matrices import AffineTorusGroup
+from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
+from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.torus import Torus
+
+# D(g) by least squares must reproduce φ(g⁻¹x) to this absolute accuracy (float64).
+_FIT_TOLERANCE = 1e-8
+
+# The coordinate groups: their elements are isometries of R^degree, or of the torus.
+_COORDINATE_GROUPS = (PermutationGroup, SignedPermutationGroup, AffineTorusGroup)
+
+
+class Action(eqx.Module):
+    """A group acting on a space by isometries: the group's interface, and ``act``.
+
+    Made by :func:`action`, which checks that the pair fits.
+
+    Attributes:
+        space: the space.
+        group: the group.
+        user_act: a user's own ``act(g, point)`` of one element on one point, or ``None``.
+    """
+
+    space: AbstractSpace
+    group: AbstractGroup
+    user_act: Callable[[Element, Array], Array] | None = eqx.field(static=True, default=None)
+
+    def act(self, g: Element, points: FloatArray) -> Float[Array, "..."]:
+        """gx, for batches of elements and of points that broadcast.
+
+        Args:
+            g: elements with leading axes ``*batch``.
+            points: ``(*batch, *point_shape)``. On the torus they are not reduced to one period.
+
+        Returns:
+            ``(*batch, *point_shape)`` in the dtype of the points.
+        """
+        points = jnp.asarray(points)
+        if self.user_act is not None:
+            return self._vectorized_act(g, points)
+        moved = self.group.apply(g, points)
+        if isinstance(self.group, AffineTorusGroup) and isinstance(self.space, Torus):
+            shift = (self.space.period * self.group.shift(g)).astype(points.dtype)
+            moved, shift = jnp.broadcast_arrays(moved, shift)
+            moved = moved + shift
+        return moved
+
+    def _vectorized_act(self, g: Element, points: Array) -> Array:
+        rank = len(self.space.point_shape)
+        batch = points.shape[: points.ndim - rank]
+        for leaf, one in zip(jax.tree.leaves(g), jax.tree.leaves(self.identity), strict=True):
+            batch = jnp.broadcast_shapes(batch, leaf.shape[: leaf.ndim - one.ndim])
+        wide = jax.tree.map(
+            lambda leaf, one: jnp.broadcast_to(leaf, batch + one.shape), g, self.identity
+        )
+        function = self.user_act
+        assert function is not None
+        for _ in batch:
+            function = jax.vmap(function)
+        return function(wide, jnp.broadcast_to(points, batch + self.space.point_shape))
+
+    @property
+    def generators(self) -> Element:
+        """The group's generators."""
+        return self.group.generators
+
+    @property
+    def order(self) -> int | float:
+        """The group's order."""
+        return self.group.order
+
+    @property
+    def degree(self) -> int:
+        """The group's degree."""
+        return self.group.degree
+
+    @property
+    def identity(self) -> Element:
+        """The group's identity."""
+        return self.group.identity
+
+    def compose(self, g: Element, h: Element) -> Element:
+        """The product g∘h."""
+        return self.group.compose(g, h)
+
+    def inverse(self, g: Element) -> Element:
+        """The inverse element."""
+        return self.group.inverse(g)
+
+    def matrix(self, g: Element) -> Array:
+        """The group's matrix of g."""
+        return self.group.matrix(g)
+
+    def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Element:
+        """Independent uniform elements."""
+        return self.group.sample(key, shape)
+
+    def elements(self, **options: Any) -> Element:
+        """All elements; refuses large groups."""
+        return self.group.elements(**options)
+
+    def representation(self, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
+        """D(g) on one eigenspace: T_g φ = φ D(g) with (T_g f)(x) = f(g⁻¹x); float64, NumPy.
+
+        Orthogonal, and D(gh) = D(g) D(h). Exact on the torus; for a user's own act by least squares
+        at random points, with a checked residual.
+
+        Args:
+            level: of ``space.levels``.
+            g: a batch of elements with one leading axis.
+
+        Raises:
+            ValueError: the eigenspace is not invariant, so that the act is no isometry.
+
+        Cost: O(batch·m²); by least squares O(m³) and one evaluation for each element.
+        """
+        if isinstance(self.space, Torus) and self.user_act is None:
+            return _torus_representation(self, self.space, level, g)
+        return _fitted_representation(self, level, g)
+
+
+class SignedAffine(NamedTuple):
+    """Elements on a cubic torus as NumPy arrays: x ↦ Ax + period·b, A a signed permutation.
+
+    Attributes:
+        images: of coordinates, ``(batch, d)``.
+        signs: ±1, ``(batch, d)``; (Ax)[images[i]] = signs[i]·x[i].
+        shifts: numerators of b, ``(batch, d)``.
+        denominator: of b.
+    """
+
+    images: Int[np.ndarray, "batch d"]
+    signs: Int[np.ndarray, "batch d"]
+    shifts: Int[np.ndarray, "batch d"]
+    denominator: int
+
+    def move_frequencies(self, frequencies: Int[np.ndarray, "D d"]) -> Int[np.ndarray, "batch D d"]:
+        """A^{−T}k = Ak for each element and each frequency."""
+        moved = np.empty((len(self.images), *frequencies.shape), frequencies.dtype)
+        for row, (images, signs) in enumerate(zip(self.images, self.signs, strict=True)):
+            moved[row][:, images] = signs.astype(frequencies.dtype) * frequencies
+        return moved
+
+    def phases(self, moved: Int[np.ndarray, "batch D d"]) -> Int[np.ndarray, "batch D"]:
+        """Numerators t of χ = exp(2πi t/denominator) in T_g e_k = χ e_{Ak}: t = −(Ak)·b."""
+        if not self.shifts.any():
+            return np.zeros(moved.shape[:2], np.int64)
+        return -np.einsum("gki,gi->gk", moved.astype(np.int64), self.shifts) % self.denominator
+
+
+def action(
+    space: AbstractSpace,
+    group: AbstractGroup,
+    *,
+    act: Callable[[Element, Array], Array] | None = None,
+) -> Action:
+    """The group acting on the space: by moving coordinates, or by a user's own ``act``.
+
+    Args:
+        space: the space.
+        group: permutations, signed permutations or affine maps on ``Torus``; any group with ``act``.
+        act: ``act(g, point) -> point`` for one element and one point, by isometries, a left action:
+            act(gh, x) = act(g, act(h, x)). Written with ``jax.numpy``; batches are added here.
+
+    Raises:
+        TypeError: the pair has no action of its own, and none was given.
+        ValueError: the degree is not the dimension, or a generator is not an isometry.
+
+    >>> import symjax_learn as sj, jax.numpy as jnp
+    >>> shuffle = sj.action(sj.Torus(3), sj.cyclic_group(3))
+    >>> shuffle.act(jnp.asarray([1, 2, 0]), jnp.asarray([0.1, 0.2, 0.3])).round(1).tolist()
+    [0.3..., 0.1..., 0.2...]
+    """
+    if act is not None:
+        return Action(space, group, act)
+    if not (isinstance(space, Torus) and isinstance(group, _COORDINATE_GROUPS)):
+        raise TypeError(
+            f"group: {type(group).__name__} has no action of its own on {type(space).__name__}; give "
+            "one as action(space, group, act=...)."
+        )
+    if group.degree != space.dimension:
+        raise ValueError(
+            f"group: it moves {group.degree} coordinates and the space has {space.dimension}; make "
+            f"the group of degree {space.dimension}, or the space of dimension {group.degree}."
+        )
+    if isinstance(group, AffineTorusGroup):
+        matrices = np.asarray(group.generators.matrix)
+        grams = np.einsum("gji,gjk->gik", matrices, matrices)
+        bad = np.flatnonzero((grams != np.eye(group.degree, dtype=int)).any(axis=(1, 2)))
+        if len(bad):
+            raise ValueError(
+                f"group: generator {bad[0]} has the linear part {matrices[bad[0]].tolist()}, which is "
+                "no isometry of the cubic torus (AᵀA is not the identity); it may belong to another "
+                "lattice, such as the hexagonal one."
+            )
+    return Action(space, group, None)
+
+
+def as_action(space: AbstractSpace, group: AbstractGroup | Action) -> Action:
+    """An action as it is, checked to be on this space; a group with its own action."""
+    if not isinstance(group, Action):
+        return action(space, group)
+    if not eqx.tree_equal(group.space, space):
+        raise ValueError(
+            f"group: this action is on {group.space} and the space is {space}; make the action on "
+            "the same space."
+        )
+    return group
+
+
+def signed_affine(action: Action, g: Element) -> SignedAffine:
+    """A one-axis batch of elements of a coordinate group on the cubic torus, exactly."""
+    group = action.group
+    if isinstance(group, AffineTorusGroup):
+        matrices = np.asarray(g.matrix)
+        images = np.argmax(matrices != 0, axis=1)
+        signs = np.take_along_axis(matrices, images[:, None], axis=1)[:, 0]
+        return SignedAffine(images, signs, np.asarray(g.shift, np.int64), group.denominator)
+    if isinstance(group, SignedPermutationGroup):
+        images, signs = np.asarray(g.images), np.asarray(g.signs)
+    else:
+        images, signs = np.asarray(g), np.ones_like(np.asarray(g))
+    return SignedAffine(images, signs, np.zeros(images.shape, np.int64), 1)
+
+
+def find_rows(
+    table: Int[np.ndarray, "D d"], rows: Int[np.ndarray, "*batch d"]
+) -> Int[np.ndarray, "*batch"]:
+    """The place of each row in a table of distinct rows that contains it. Cost: O((D + batch)·log D).
+
+    Rows are compared by a linear hash modulo 2⁶⁴ whose answer is verified, so it is exact.
+    """
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        weights = rng.integers(-(2**62), 2**62, table.shape[1])
+        hashes = table.astype(np.int64) @ weights
+        order = np.argsort(hashes)
+        wanted = rows.astype(np.int64) @ weights
+        places = order[np.minimum(np.searchsorted(hashes[order], wanted), len(table) - 1)]
+        if np.array_equal(table[places], rows):
+            return places
+    raise ValueError(
+        "group: it moves a frequency out of its eigenspace, so its generators are no isometries."
+    )
+
+
+def _torus_representation(
+    action: Action, space: Torus, level: Level, g: Element
+) -> Float[np.ndarray, "batch m m"]:
+    elements = signed_affine(action, g)
+    (half,) = space.half_frequencies([level])
+    if level.key == 0:
+        return np.ones((len(elements.images), 1, 1))
+    moved = elements.move_frequencies(half)
+    angles = 2 * np.pi * elements.phases(moved) / elements.denominator
+    # cos and sin of Ak are those of its representative ±Ak, the sine with the sign.
+    leading = np.take_along_axis(moved, np.argmax(moved != 0, axis=2)[..., None], axis=2)[..., 0]
+    sign = np.sign(leading).astype(float)
+    targets = find_rows(half, moved * np.sign(leading)[..., None])
+    h = len(half)
+    batch, columns = np.ogrid[: len(moved), :h]
+    matrices = np.zeros((len(moved), 2 * h, 2 * h))
+    matrices[batch, targets, columns] = np.cos(angles)  # T cos_k = Re χ cos_Ak − Im χ sin_Ak
+    matrices[batch, targets + h, columns] = -np.sin(angles) * sign
+    matrices[batch, targets, columns + h] = np.sin(angles)  # T sin_k = Im χ cos_Ak + Re χ sin_Ak
+    matrices[batch, targets + h, columns + h] = np.cos(angles) * sign
+    return matrices
+
+
+def _fitted_representation(
+    action: Action, level: Level, g: Element
+) -> Float[np.ndarray, "batch m m"]:
+    """Least squares of φ(g⁻¹x) = φ(x) D(g) at random points, in float64 whatever the session."""
+    space = action.space
+    with jax.enable_x64(True):
+        points = space.sample(jax.random.key(0), (3 * level.multiplicity + 16,))
+        here = np.asarray(space.eigenfunctions(level, points))
+        inverses = action.inverse(g)
+        matrices = []
+        for row in range(jax.tree.leaves(inverses)[0].shape[0]):
+            one = jax.tree.map(lambda leaf, row=row: leaf[row], inverses)
+            there = np.asarray(space.eigenfunctions(level, action.act(one, points)))
+            matrix = np.linalg.lstsq(here, there, rcond=None)[0]
+            residual = float(np.abs(here @ matrix - there).max())
+            if not residual <= _FIT_TOLERANCE:
+                raise ValueError(
+                    f"act: element {row} carries eigenfunctions of eigenvalue {level.eigenvalue:g} out "
+                    f"of their eigenspace (residual {residual:.1e}); it must act by isometries."
+                )
+            matrices.append(matrix)
+    m = level.multiplicity
+    return np.stack(matrices) if matrices else np.zeros((0, m, m))

@@ -1,0 +1,253 @@
+"""``eigenbasis`` and ``invariant_basis``: the truncation, the route, the certificate."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
+from symjax_learn.algebra.groups import MAX_ELEMENTS, AbstractGroup, describe_order
+from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.torus import Torus
+from symjax_learn.invariants.action import Action, as_action
+from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
+from symjax_learn.invariants.count import checked_levels, level_counts, orbit_counts
+from symjax_learn.invariants.routes.averaging import averaged_levels
+from symjax_learn.invariants.routes.orbits import (
+    invariant_plane_waves,
+    torus_orbits,
+    worst_residual,
+)
+
+ROUTES = ("orbits", "averaging")
+# A basis is wrong when ‖D(g)c − c‖ exceeds this (set-up work is float64 in every session; the
+# finished arrays have the session's precision).
+_MAX_RESIDUAL = {"float64": 1e-10, "float32": 1e-5}
+
+
+def eigenbasis(
+    space: AbstractSpace,
+    *,
+    max_eigenvalue: float | None = None,
+    max_functions: int | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+) -> InvariantBasis:
+    """All eigenfunctions of −Δ up to a truncation, in whole eigenspaces.
+
+    Args:
+        space: the space.
+        max_eigenvalue: keep all λ ≤ this; or
+        max_functions: keep the largest number of whole levels with at most so many functions.
+        memory_limit: refuse set-up work beyond so many bytes.
+
+    Raises:
+        ValueError: neither or both truncations, a negative one, or a request beyond the limit.
+
+    Cost: O(D·d).
+
+    >>> import symjax_learn as sj
+    >>> sj.eigenbasis(sj.Torus(2), max_eigenvalue=25).num_functions
+    81
+    """
+
+    def cumulative(levels: Sequence[Level]) -> list[int]:
+        return [level.multiplicity for level in levels]
+
+    levels = _truncated_levels(space, max_eigenvalue, max_functions, cumulative)
+    count = sum(level.multiplicity for level in levels)
+    refuse_beyond(
+        memory_limit,
+        count * (8 * space.dimension + 32),
+        f"max_eigenvalue: a table of {count:,} eigenfunctions",
+        "Lower it, raise memory_limit, or use invariant_basis with a structured route.",
+    )
+    multiplicities = [level.multiplicity for level in levels]
+    return InvariantBasis(
+        space,
+        None,
+        space.functions(levels),
+        _eigenvalues(levels, multiplicities),
+        count,
+        "eigenbasis",
+        Certificate(count, "levels", count, math.inf, 0.0),
+    )
+
+
+def invariant_basis(
+    space: AbstractSpace,
+    group: AbstractGroup | Action,
+    *,
+    max_eigenvalue: float | None = None,
+    max_functions: int | None = None,
+    route: str = "auto",
+    memory_limit: int = MEMORY_LIMIT,
+) -> InvariantBasis:
+    """An orthonormal basis of all eigenfunctions f with f(gx) = f(x) for every g, up to a truncation.
+
+    Exact: the certificate compares the rank with an independent exact count and bounds
+    ‖D(g)c − c‖; a mismatch raises.
+
+    Args:
+        space: the space.
+        group: the group, or an action on the space.
+        max_eigenvalue: keep all λ ≤ this; or
+        max_functions: keep the largest number of whole levels with at most so many *invariant*
+            functions.
+        route: ``"orbits"`` (exact integer orbits on plane waves; only generators are used),
+            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"`` (orbits where the action
+            permutes plane waves, else averaging).
+        memory_limit: refuse set-up work beyond so many bytes.
+
+    Raises:
+        ValueError: neither or both truncations, a negative one, an unknown route or one that does
+            not fit, a request beyond the memory limit, or a certificate that fails.
+        TypeError: the group has no action on the space.
+
+    Cost: ``orbits`` O(k·D·(d + log D)) for k generators; ``averaging`` |G|·m² + m³ for each level.
+
+    References:
+        Soleymani, Tahmasebi, Jegelka, Jaillet, *Learning with Exact Invariances in Polynomial Time*,
+        ICML 2025.
+
+    >>> import symjax_learn as sj
+    >>> basis = sj.invariant_basis(sj.Torus(10), sj.symmetric_group(10), max_eigenvalue=8)
+    >>> basis.num_functions, basis.num_ambient
+    (78, 110105)
+    """
+    acting = as_action(space, group)
+    chosen = _chosen_route(acting, route)
+
+    construct = _by_orbits if chosen == "orbits" else _by_averaging
+
+    def counts(levels: Sequence[Level]) -> list[int]:
+        known, _ = level_counts(acting, levels)
+        if known is not None:
+            return known
+        found = construct(acting, levels, memory_limit)
+        eigenvalues = np.asarray(found.eigenvalues)
+        scale = max(level.eigenvalue for level in levels)
+        return [
+            int(np.isclose(eigenvalues, level.eigenvalue, rtol=1e-6, atol=1e-6 * scale).sum())
+            for level in levels
+        ]
+
+    levels = _truncated_levels(space, max_eigenvalue, max_functions, counts)
+    return construct(acting, levels, memory_limit)
+
+
+def _chosen_route(action: Action, route: str) -> str:
+    monomial = isinstance(action.space, Torus) and action.user_act is None
+    if route == "auto":
+        if not monomial and action.order > MAX_ELEMENTS:
+            raise ValueError(
+                f"group: it has order {describe_order(action.order)} and does not permute plane "
+                "waves, so no route here reaches it without enumerating it."
+            )
+        return "orbits" if monomial else "averaging"
+    if route not in ROUTES:
+        raise ValueError(f"route: expected 'auto' or one of {ROUTES} and got {route!r}.")
+    if route == "orbits" and not monomial:
+        raise ValueError(
+            "route: 'orbits' needs an action that permutes plane waves (a coordinate group on a "
+            "torus); use 'averaging'."
+        )
+    return route
+
+
+def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
+    space = action.space
+    assert isinstance(space, Torus)
+    found = torus_orbits(action, space, levels, memory_limit)
+    counts, source = level_counts(action, levels)
+    if counts is None:
+        counts, source = orbit_counts(found, levels), "orbits"
+    table, norms = invariant_plane_waves(space, found)
+    residual = worst_residual(table, found)
+    # Waves are shared by no two functions except the real and imaginary part of one orbit, which
+    # are orthogonal: the rank is the number of functions of nonzero norm.
+    rank = int(np.sum(np.asarray(table.amplitudes) > 0))
+    basis = InvariantBasis(
+        space,
+        action,
+        table,
+        jnp.asarray(norms * space.unit_eigenvalue, float),
+        sum(level.multiplicity for level in levels),
+        "orbits",
+        Certificate(sum(counts), source, rank, math.inf, residual),
+    )
+    return _certified(basis)
+
+
+def _by_averaging(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
+    found = averaged_levels(action, levels, memory_limit)
+    counts, source = level_counts(action, levels)
+    count = sum(counts) if counts else sum(matrix.shape[1] for matrix in found.coefficients)
+    kept = [i for i, matrix in enumerate(found.coefficients) if matrix.shape[1]]
+    ranks = [found.coefficients[i].shape[1] for i in kept]
+    kept_levels = [levels[i] for i in kept]
+    table = LinearCombinations(
+        action.space.functions(kept_levels),
+        tuple(jnp.asarray(found.coefficients[i], float) for i in kept),
+        sum(ranks),
+    )
+    basis = InvariantBasis(
+        action.space,
+        action,
+        table,
+        _eigenvalues(kept_levels, ranks),
+        sum(level.multiplicity for level in levels),
+        "averaging",
+        Certificate(count, source, sum(ranks), found.gap, found.residual),
+    )
+    return _certified(basis)
+
+
+def _certified(basis: InvariantBasis) -> InvariantBasis:
+    """The basis, or an error when its certificate fails."""
+    certificate = basis.certificate
+    if certificate.rank != certificate.count:
+        raise ValueError(
+            f"route: '{basis.route}' found {certificate.rank} invariant functions where the exact "
+            f"count ({certificate.source}) is {certificate.count}. This is a defect; please report it."
+        )
+    allowed = _MAX_RESIDUAL[str(basis.eigenvalues.dtype)]
+    if not certificate.residual <= allowed:
+        raise ValueError(
+            f"route: '{basis.route}' gives functions that are not invariant: |D(g)c - c| reaches "
+            f"{certificate.residual:.1e} > {allowed}. Are the generators exact?"
+        )
+    return basis
+
+
+def _truncated_levels(
+    space: AbstractSpace,
+    max_eigenvalue: float | None,
+    max_functions: int | None,
+    level_counts: Callable[[Sequence[Level]], list[int]],
+) -> list[Level]:
+    """Whole levels up to exactly one of the two truncations."""
+    if (max_eigenvalue is None) == (max_functions is None):
+        given = "neither" if max_eigenvalue is None else "both"
+        raise ValueError(
+            f"max_eigenvalue, max_functions: give exactly one of them; {given} came. A truncation "
+            "keeps whole eigenspaces."
+        )
+    if max_eigenvalue is not None:
+        return checked_levels(space, max_eigenvalue)
+    assert max_functions is not None
+    if max_functions < 1:
+        raise ValueError(f"max_functions: expected at least 1 and got {max_functions}.")
+    # The scale at which Weyl's law puts about one eigenfunction; doubled until it is too many.
+    bound = (2 * math.pi) ** 2 * space.volume ** (-2 / space.dimension)
+    while True:
+        levels = space.levels(bound)
+        total = np.cumsum(level_counts(levels))
+        if total[-1] > max_functions:
+            return levels[: int(np.searchsorted(total, max_functions, side="right"))]
+        bound *= 2
+
+
+def _eigenvalues(levels: Sequence[Level], multiplicities: Sequence[int]):
+    values = [level.eigenvalue for level in levels]
+    return jnp.asarray(np.repeat(values, multiplicities), float)

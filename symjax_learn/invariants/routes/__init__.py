@@ -1,0 +1,1 @@
+"""The routes to the invariant functions, one file each."""

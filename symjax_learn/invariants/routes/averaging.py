@@ -1,0 +1,72 @@
+"""Route ``averaging``: the projector P = (1/|G|) Σ_g D(g) over all of G, level by level.
+
+The baseline that every other route replaces, and their oracle where |G| is small.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from symjax_learn._chunks import refuse_beyond
+from symjax_learn._linalg import null_space
+from symjax_learn.geometry.spaces import Level
+from symjax_learn.invariants.action import Action
+
+# Elements whose matrices exist at once.
+_BATCH = 64
+
+
+class LevelCoefficients(NamedTuple):
+    """Coefficients of the invariant functions of each level, with their evidence.
+
+    Attributes:
+        coefficients: for each level ``(m, r)``, orthonormal columns, float64.
+        gap: the least ratio of singular values beside a cut.
+        residual: the worst ‖D(g)c − c‖ over generators and columns.
+    """
+
+    coefficients: list[np.ndarray]
+    gap: float
+    residual: float
+
+
+def averaged_levels(
+    action: Action, levels: Sequence[Level], memory_limit: int
+) -> LevelCoefficients:
+    """The invariants of each level as the null space of I − P.
+
+    Cost: |G|·m² for each level of dimension m, and O(m³).
+
+    Raises:
+        ValueError: |G| is too large to enumerate, or an eigenspace too large for a dense matrix.
+    """
+    largest = max(level.multiplicity for level in levels)
+    refuse_beyond(
+        memory_limit,
+        8 * largest**2 * (_BATCH + 4),
+        f"max_eigenvalue: the route 'averaging' forms dense matrices of size {largest:,} and",
+        "Lower max_eigenvalue, raise memory_limit, or use another route.",
+    )
+    elements = action.elements()
+    num_elements = jax.tree.leaves(elements)[0].shape[0]
+    coefficients, gap, residual = [], np.inf, 0.0
+    for level in levels:
+        projector = np.zeros((level.multiplicity,) * 2)
+        for start in range(0, num_elements, _BATCH):
+            batch = jax.tree.map(lambda leaf, s=start: leaf[s : s + _BATCH], elements)
+            projector += action.representation(level, batch).sum(axis=0)
+        found = null_space(np.eye(level.multiplicity) - projector / num_elements)
+        coefficients.append(found.basis)
+        gap = min(gap, found.gap)
+        residual = max(residual, _residual(action, level, found.basis))
+    return LevelCoefficients(coefficients, gap, residual)
+
+
+def _residual(action: Action, level: Level, basis: np.ndarray) -> float:
+    """max_g max_j ‖D(g)c_j − c_j‖ over the generators."""
+    if action.group.num_generators == 0 or basis.shape[1] == 0:
+        return 0.0
+    matrices = action.representation(level, action.generators)
+    return float(np.linalg.norm(matrices @ basis - basis, axis=1).max())

@@ -1,0 +1,185 @@
+"""Route ``orbits``: invariants of a monomial action, one for each orbit with consistent phases.
+
+T_g e_k = χ(g, k) e_{π_g(k)}. An invariant Σ a_k e_k has a_{π_g(k)} = χ(g, k) a_k, so on each orbit it is
+determined by one value, and exists iff every cycle of the orbit's graph has phase product 1.
+Phases are integers modulo a common denominator: nothing is rounded.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from symjax_learn._chunks import refuse_beyond
+from symjax_learn.geometry.spaces import Level
+from symjax_learn.geometry.torus import (
+    PlaneWaveSums,
+    Torus,
+    integer_vectors,
+    level_norm,
+    plane_wave_sums,
+)
+from symjax_learn.invariants.action import Action, SignedAffine, find_rows, signed_affine
+
+
+class MonomialOrbits(NamedTuple):
+    """Orbits of a monomial action on D basis vectors.
+
+    Attributes:
+        labels: the orbit of each vector, ``(D,)``.
+        phases: numerators of a_k on its orbit, ``(D,)``; 0 at one vector of each orbit.
+        carries: for each orbit, whether it carries an invariant (else a systematic absence).
+    """
+
+    labels: Int[np.ndarray, " D"]
+    phases: Int[np.ndarray, " D"]
+    carries: Bool[np.ndarray, " orbits"]
+
+
+class TorusOrbits(NamedTuple):
+    """The orbits on all frequencies of some levels, with what acts on them."""
+
+    orbits: MonomialOrbits
+    frequencies: Int[np.ndarray, "D d"]
+    norms: Int[np.ndarray, " D"]
+    generators: SignedAffine
+    targets: Int[np.ndarray, "k D"]
+
+
+def monomial_orbits(
+    targets: Int[np.ndarray, "k D"], phases: Int[np.ndarray, "k D"], denominator: int
+) -> MonomialOrbits:
+    """Orbits and consistent phases of g: e_k ↦ exp(2πi phases/denominator) e_{targets}.
+
+    Args:
+        targets: π_g(k) for each generator.
+        phases: numerators of χ(g, k).
+        denominator: their common denominator.
+
+    Cost: O(k·D·log D), vectorized; no group element but the generators.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import breadth_first_order, connected_components
+
+    num_generators, size = targets.shape
+    sources = np.tile(np.arange(size), num_generators)
+    graph = csr_array(
+        (np.ones(num_generators * size), (sources, targets.ravel())), shape=(size, size)
+    )
+    num_orbits, labels = connected_components(graph, directed=False)
+    potentials = np.zeros(size, np.int64)
+    if phases.any():
+        # A spanning forest from one breadth-first search: a new vertex is joined to one vector of
+        # each orbit. Phases then add up along the paths to the roots by pointer doubling.
+        roots = np.unique(labels, return_index=True)[1]
+        rows = np.concatenate([sources, np.full(num_orbits, size)])
+        columns = np.concatenate([targets.ravel(), roots])
+        joined = csr_array((np.ones(len(rows)), (rows, columns)), shape=(size + 1, size + 1))
+        _, parents = breadth_first_order(joined, size, directed=False)
+        parents = np.where(parents[:size] == size, np.arange(size), parents[:size])
+        assigned = parents == np.arange(size)
+        for target, phase in zip(targets, phases, strict=True):
+            forward = ~assigned & (target[parents] == np.arange(size))
+            potentials[forward] = phase[parents[forward]]
+            assigned |= forward
+            backward = ~assigned & (target == parents)  # a reversed edge takes the conjugate
+            potentials[backward] = -phase[backward]
+            assigned |= backward
+        while not np.array_equal(parents, parents[parents]):
+            potentials = (potentials + potentials[parents]) % denominator
+            parents = parents[parents]
+    carries = np.ones(num_orbits, bool)
+    for target, phase in zip(targets, phases, strict=True):
+        broken = (potentials + phase - potentials[target]) % denominator != 0
+        carries[labels[broken]] = False
+    return MonomialOrbits(labels.astype(np.int64), potentials % denominator, carries)
+
+
+def torus_orbits(
+    action: Action, space: Torus, levels: Sequence[Level], memory_limit: int
+) -> TorusOrbits:
+    """The orbits of all frequencies of these levels. Cost: O(k·D·(d + log D))."""
+    num_ambient = sum(level.multiplicity for level in levels)
+    refuse_beyond(
+        memory_limit,
+        num_ambient * (8 * space.dimension + 32) * (action.group.num_generators + 1),
+        f"max_eigenvalue: the route 'orbits' goes through all {num_ambient:,} eigenfunctions and",
+        "Lower max_eigenvalue, or raise memory_limit.",
+    )
+    frequencies = integer_vectors(space.dimension, max(level_norm(level) for level in levels))
+    norms = np.sum(frequencies.astype(np.int64) ** 2, axis=1)
+    kept = np.isin(norms, [level_norm(level) for level in levels])
+    frequencies, norms = frequencies[kept], norms[kept]
+    generators = signed_affine(action, action.generators)
+    targets = np.empty((len(generators.images), len(frequencies)), np.int64)
+    phases = np.empty_like(targets)
+    for row in range(len(targets)):  # one generator at a time: the moved table is large
+        one = SignedAffine(*(part[row : row + 1] for part in generators[:3]), generators.denominator)
+        moved = one.move_frequencies(frequencies)
+        phases[row] = one.phases(moved)[0]
+        targets[row] = find_rows(frequencies, moved[0])
+    orbits = monomial_orbits(targets, phases, generators.denominator)
+    return TorusOrbits(orbits, frequencies, norms, generators, targets)
+
+
+def invariant_plane_waves(
+    space: Torus, found: TorusOrbits
+) -> tuple[PlaneWaveSums, Int[np.ndarray, " D"]]:
+    """Real orthonormal invariants, and |k|² of each, ascending.
+
+    From an orbit O ≠ −O the real and the imaginary part; from O = −O one function, after fixing the
+    overall phase. Either way φ(x) = √(2/h) Σ cos 2π(k·x/period + t) over h waves.
+    """
+    labels, phases, carries = found.orbits
+    size, denominator = len(labels), found.generators.denominator
+    opposite = size - 1 - np.arange(size)  # −k in lexicographic order
+    representatives = np.unique(labels, return_index=True)[1]
+    mirror = labels[opposite[representatives]]  # the orbit −O of each orbit O
+    # On O = −O, f̄ = cf with c = ā_k / a_{−k}, so √c f is real: half an angle more.
+    half_turn = (-phases[representatives] - phases[opposite[representatives]]) % denominator
+    shifts = phases / denominator
+    shifts = np.where(mirror[labels] == labels, shifts + half_turn[labels] / (2 * denominator), shifts)
+
+    # Of O = −O one wave of each pair ±k is kept, of O ≠ −O all waves of one of the two orbits.
+    self_conjugate = mirror == np.arange(len(mirror))
+    positive = np.arange(size) >= opposite  # k after −k in lexicographic order
+    chosen = np.where(self_conjugate[labels], positive, (labels < mirror[labels]))
+    waves = np.flatnonzero(chosen & carries[labels])
+    pairs = waves[~self_conjugate[labels[waves]]]
+    rows = np.concatenate([waves, pairs])
+    times = np.concatenate([shifts[waves], shifts[pairs] - 0.25])
+    is_second = np.concatenate([np.zeros(len(waves), int), np.ones(len(pairs), int)])
+
+    # Number the functions by level, then by orbit, the real part before the imaginary one.
+    orbit_norms = found.norms[representatives]
+    keys = np.stack([orbit_norms[labels[rows]], representatives[labels[rows]], is_second], axis=1)
+    functions, owners, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(owners.ravel(), kind="stable")
+    frequencies = found.frequencies[rows[order]]
+    amplitudes = np.where(functions[:, 0] == 0, 1.0, np.sqrt(2 / counts))
+    table = plane_wave_sums(space, frequencies, times[order], owners.ravel()[order], amplitudes)
+    return table, functions[:, 0]
+
+
+def worst_residual(table: PlaneWaveSums, found: TorusOrbits) -> float:
+    """max over generators and functions of ‖D(g)c − c‖, from the finished arrays, in float64."""
+    frequencies, owners = np.asarray(table.frequencies), np.asarray(table.owners)
+    angles = 2 * np.pi * np.asarray(table.shifts, np.float64)
+    amplitudes = np.asarray(table.amplitudes, np.float64)[owners]
+    generators, worst = found.generators, 0.0
+    # φ = Σ over ±k of (a/2) e^{±2πi(k·x + t)}; the constant is its own conjugate.
+    moving = frequencies.any(axis=1)
+    half = amplitudes * np.exp(1j * angles) / 2
+    signed = np.concatenate([frequencies, -frequencies[moving]])
+    values = np.concatenate([np.where(moving, half, amplitudes), half[moving].conj()])
+    owner_of = np.concatenate([owners, owners[moving]])
+    coded = np.concatenate([signed, owner_of[:, None]], axis=1)
+    for row in range(len(generators.images)):
+        one = SignedAffine(*(p[row : row + 1] for p in generators[:3]), generators.denominator)
+        moved = one.move_frequencies(coded[:, :-1])
+        phase = np.exp(2j * np.pi * one.phases(moved)[0] / one.denominator)
+        places = find_rows(coded, np.concatenate([moved[0], owner_of[:, None]], axis=1))
+        errors = np.abs(values[places] - phase * values) ** 2
+        worst = max(worst, float(np.bincount(owner_of, errors).max()) ** 0.5)
+    return worst

@@ -1,0 +1,178 @@
+"""Models on disk: one .npz of plain arrays, with a JSON header that names constructors. No pickle."""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from symjax_learn.algebra.groups import Transversals
+from symjax_learn.algebra.matrices import AffineMap, AffineTorusGroup
+from symjax_learn.algebra.permutations import (
+    AlternatingSampler,
+    PermutationGroup,
+    SignedPermutation,
+    SignedPermutationGroup,
+    SignedSampler,
+    YoungSampler,
+)
+from symjax_learn.geometry.torus import PlaneWaveSums, Torus
+from symjax_learn.invariants.action import Action
+from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
+from symjax_learn.learning.model import Report, SpectralModel
+
+FORMAT = "symjax_learn.model"
+VERSION = 1
+
+_CONSTRUCTORS: tuple[type, ...] = (
+    Action,
+    AffineMap,
+    AffineTorusGroup,
+    AlternatingSampler,
+    Certificate,
+    InvariantBasis,
+    LinearCombinations,
+    PermutationGroup,
+    PlaneWaveSums,
+    Report,
+    SignedPermutation,
+    SignedPermutationGroup,
+    SignedSampler,
+    SpectralModel,
+    Torus,
+    Transversals,
+    YoungSampler,
+)
+# Python refuses to print integers beyond this many digits (a group's order may be one).
+_MAX_DECIMAL_BITS = 4096
+
+
+def save(path: str | os.PathLike[str], model: SpectralModel) -> None:
+    """Write a model to one file, atomically: the file is whole or absent.
+
+    Args:
+        path: where; an existing file is replaced.
+        model: with concrete arrays.
+
+    Raises:
+        TypeError: a part cannot be stored: a user's own ``act``, or a traced array.
+
+    >>> import symjax_learn as sj, jax, tempfile, os
+    >>> x = sj.Torus(1).sample(jax.random.key(0), (9,))
+    >>> model = sj.fit_ridge(sj.eigenbasis(sj.Torus(1), max_eigenvalue=1), x, jax.numpy.sin(x[:, 0]))
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+    >>> sj.save(path, model)
+    >>> bool((sj.load(path)(x) == model(x)).all())
+    True
+    """
+    arrays: dict[str, np.ndarray] = {}
+    tree = _encode(model, arrays, "model")
+    header = json.dumps({"format": FORMAT, "version": VERSION, "model": tree}).encode()
+    arrays["header"] = np.frombuffer(header, np.uint8)
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, partial = tempfile.mkstemp(dir=folder, prefix=".saving-", suffix=".npz")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> SpectralModel:
+    """Read a model that :func:`save` wrote; it predicts bitwise the same.
+
+    Args:
+        path: the file.
+        constructors: the classes of a user's own spaces or groups, if the model has any. Only these and
+            the library's are ever constructed; nothing else is imported or run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is truncated or damaged, not a model, of an unknown version, names an
+            unknown constructor, or holds float64 arrays while x64 is off.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}  # zip checks every CRC
+        header = json.loads(bytes(arrays["header"]))
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"path: {os.fspath(path)!r} is truncated, damaged or not a model file ({error}); save the "
+            "model again."
+        ) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError(f"path: {os.fspath(path)!r} is not a model of this library.")
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"path: {os.fspath(path)!r} has format version {header.get('version')!r} and this release "
+            f"reads version {VERSION}; use the release that wrote it."
+        )
+    known = {cls.__name__: cls for cls in (*_CONSTRUCTORS, *constructors)}
+    model = _decode(header["model"], arrays, known)
+    if not isinstance(model, SpectralModel):
+        raise ValueError(f"path: {os.fspath(path)!r} holds a {type(model).__name__}, not a model.")
+    return model
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
+    """JSON for anything in a model; arrays go into ``arrays`` under dotted names."""
+    if isinstance(value, bool | str | float) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if value.bit_length() < _MAX_DECIMAL_BITS else {"hexadecimal": hex(value)}
+    if isinstance(value, jax.Array | np.ndarray):
+        if isinstance(value, jax.core.Tracer):
+            raise TypeError(f"model: {name} is being traced; save outside jit, vmap and grad.")
+        arrays[name] = np.asarray(value)
+        return {"array": name}
+    fields = _fields(value)
+    if fields is not None:
+        encoded = {f: _encode(getattr(value, f), arrays, f"{name}.{f}") for f in fields}
+        return {"constructor": type(value).__name__, "fields": encoded}
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(v, arrays, f"{name}.{i}") for i, v in enumerate(value)]}
+    raise TypeError(
+        f"model: {name} is {value!r}, which cannot be stored (functions never are); save its "
+        "coefficients, and build the basis again when loading."
+    )
+
+
+def _fields(value: Any) -> list[str] | None:
+    """The field names of a module or a named tuple."""
+    if isinstance(value, eqx.Module):
+        return list(type(value).__dataclass_fields__)
+    return list(value._fields) if hasattr(value, "_fields") else None
+
+
+def _decode(tree: Any, arrays: dict[str, np.ndarray], known: dict[str, type]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    if "array" in tree:
+        array = arrays[tree["array"]]
+        if array.dtype == np.float64 and jnp.result_type(float) != jnp.float64:
+            raise ValueError(
+                "path: the model was fitted in float64 and x64 is off in this session; start it with "
+                "JAX_ENABLE_X64=1, so that the model predicts the same."
+            )
+        return jnp.asarray(array)
+    if "hexadecimal" in tree:
+        return int(tree["hexadecimal"], 16)
+    if "tuple" in tree:
+        return tuple(_decode(item, arrays, known) for item in tree["tuple"])
+    cls = known.get(tree["constructor"])
+    if cls is None:
+        raise ValueError(
+            f"path: the model names the constructor {tree['constructor']!r}, which is not this "
+            "library's; pass its class as load(path, constructors=(...,))."
+        )
+    return cls(**{name: _decode(part, arrays, known) for name, part in tree["fields"].items()})

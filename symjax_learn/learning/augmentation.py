@@ -1,0 +1,82 @@
+"""Data augmentation: the data set moved by the group, with the same targets."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
+from symjax_learn._types import AnyArray, Key
+from symjax_learn.invariants.action import Action
+from symjax_learn.learning.model import checked_data
+
+
+def augment(
+    key: Key,
+    action: Action,
+    x: AnyArray,
+    y: AnyArray,
+    num_copies: int | str,
+    *,
+    memory_limit: int = MEMORY_LIMIT,
+) -> tuple[Array, Array]:
+    """The samples (gx_i, y_i), for all g or for random ones.
+
+    Args:
+        key: a JAX random key (unused with ``"all"``).
+        action: the action.
+        x: ``(n, *point_shape)``, floating.
+        y: ``(n, *outputs)``.
+        num_copies: ``"all"`` for every element; or the number of rows that each sample becomes: itself,
+            and then independent uniform elements applied to it.
+        memory_limit: refuse more bytes.
+
+    Returns:
+        ``x`` of ``(n·num_copies, *point_shape)`` and ``y`` of ``(n·num_copies, *outputs)``; the copies
+        of one sample are adjacent and the first is the sample itself.
+
+    Raises:
+        ValueError: ``num_copies`` is neither ``"all"`` nor ≥ 1, structure that does not fit, or too
+            many rows.
+
+    Cost: n·num_copies moved points.
+
+    >>> import symjax_learn as sj, jax.numpy as jnp, jax
+    >>> swap = sj.action(sj.Torus(2), sj.symmetric_group(2))
+    >>> x, y = sj.augment(jax.random.key(0), swap, jnp.asarray([[0.0, 1.0]]), jnp.ones(1), "all")
+    >>> x.tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    data = checked_data(action.space, x, y, values=False)
+    n = len(data.x)
+    if num_copies == "all":
+        copies = action.order
+    elif isinstance(num_copies, int) and not isinstance(num_copies, bool) and num_copies >= 1:
+        copies = num_copies
+    else:
+        raise ValueError(f"num_copies: expected 'all' or an integer >= 1 and got {num_copies!r}.")
+    if copies == math.inf:
+        raise ValueError("num_copies: 'all' needs a finite group; give a number.")
+    copies = int(copies)
+    row = data.x.dtype.itemsize * (math.prod(action.space.point_shape) + data.y.shape[1])
+    refuse_beyond(
+        memory_limit,
+        2 * row * n * copies,
+        f"num_copies: {copies:,} copies of {n:,} samples",
+        "Give a smaller number, or fit on an invariant basis, which needs no copies.",
+    )
+    if num_copies == "all":
+        elements = jax.tree.map(lambda leaf: leaf[None], action.elements())
+    else:
+        drawn = action.sample(key, (n, copies - 1))
+        elements = jax.tree.map(
+            lambda leaf, one: jnp.concatenate(
+                [jnp.broadcast_to(one, (n, 1, *one.shape)), leaf], axis=1
+            ),
+            drawn,
+            action.identity,
+        )
+    moved = action.act(elements, data.x[:, None])
+    moved = moved.reshape(n * copies, *action.space.point_shape)
+    return moved, jnp.repeat(data.y, copies, axis=0).reshape(n * copies, *data.outputs)

@@ -1,0 +1,174 @@
+"""Kernel ridge regression with spectral kernels, plain and averaged over a group: the baselines."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from symjax_learn._chunks import (
+    MEMORY_LIMIT,
+    chunk_rows,
+    map_columns,
+    refuse_beyond,
+    split_rows,
+)
+from symjax_learn._types import AnyArray, Element, is_traced
+from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace
+from symjax_learn.geometry.spectra import Spectrum, sobolev
+from symjax_learn.invariants.action import Action, as_action
+from symjax_learn.invariants.construct import eigenbasis
+from symjax_learn.learning.model import (
+    Report,
+    SpectralModel,
+    checked_data,
+    checked_penalty,
+    checked_spectrum,
+    raise_unless_ok,
+    solver_precision,
+    working_dtype,
+)
+from symjax_learn.optimization.quadratic import solve_kernel_ridge
+
+_DEFAULT_SPECTRUM = sobolev(2.0)
+
+
+def fit_kernel_ridge(
+    space: AbstractSpace,
+    x: AnyArray,
+    y: AnyArray,
+    *,
+    spectrum: Spectrum = _DEFAULT_SPECTRUM,
+    penalty: float | Array | str = "loo",
+    max_eigenvalue: float | None = None,
+    action: Action | None = None,
+    intercept: bool = True,
+    throw: bool = True,
+    memory_limit: int = MEMORY_LIMIT,
+) -> SpectralModel:
+    """Kernel ridge regression with K(x, x') = Σ_{λ_j ≤ Λ} μ(λ_j) φ_j(x) φ_j(x'): α = (K + nηI)⁻¹(y − b).
+
+    With ``action``, the averaged kernel (1/|G|) Σ_g K(gx, x') over *all* of G. The returned model is
+    Σ_i K(·, x_i) α_i + b written in the eigenfunctions, which the truncated kernel allows, so that a
+    prediction costs D and not n·D.
+
+    Args:
+        space: where x lies.
+        x: ``(n, *point_shape)``, floating.
+        y: ``(n, *outputs)``.
+        spectrum: μ, a function of the eigenvalues.
+        penalty: η ≥ 0, or ``"loo"`` (exact leave-one-out on a grid of 100 values).
+        max_eigenvalue: Λ; needed, because no kernel here has a closed form.
+        action: average the kernel over this action's group.
+        intercept: fit an unpenalized constant b, and leave the constant out of K.
+        throw: raise for bad values, instead of returning them as ``report.status``.
+        memory_limit: refuse more bytes.
+
+    Raises:
+        ValueError, TypeError: as :func:`~symjax_learn.fit_ridge`; a group too large to enumerate; a
+            Gram matrix beyond the memory limit; no ``max_eigenvalue``.
+
+    Cost: O(n²·D + n³) time and O(n²) memory; with ``action`` also n·|G|·D.
+
+    References:
+        Tahmasebi, Jegelka, NeurIPS 2023; Mei, Misiakiewicz, Montanari, COLT 2021.
+
+    >>> import symjax_learn as sj, jax
+    >>> space = sj.Torus(1)
+    >>> x = space.sample(jax.random.key(0), (20,))
+    >>> model = sj.fit_kernel_ridge(space, x, jax.numpy.cos(x[:, 0]), max_eigenvalue=9)
+    >>> model.coefficients.shape
+    (7,)
+    """
+    if max_eigenvalue is None:
+        raise ValueError(
+            "max_eigenvalue: the kernel of this space is a truncated sum over its spectrum; give the "
+            "largest eigenvalue to keep."
+        )
+    data = checked_data(space, x, y, values=throw)
+    n = len(data.x)
+    basis = eigenbasis(space, max_eigenvalue=max_eigenvalue, memory_limit=memory_limit)
+    kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
+    eta = checked_penalty(penalty, n)
+    refuse_beyond(
+        memory_limit,
+        5 * 8 * n * n,
+        f"x: the {n:,} × {n:,} Gram matrix and its eigenvectors",
+        "Use fewer samples, or fit_ridge, whose memory does not grow with n.",
+    )
+    elements = None if action is None else as_action(space, action).elements()
+    traced = is_traced(data, kernel_weights, eta)
+    with solver_precision(traced):
+        coefficients, chosen, report = _fit(
+            basis.functions, kernel_weights, data.x, data.y, eta, action, elements, intercept
+        )
+    if throw:
+        raise_unless_ok(report)
+    return SpectralModel(basis, coefficients.reshape(-1, *data.outputs), chosen, report)
+
+
+@eqx.filter_jit
+def _fit(
+    functions: AbstractFunctions,
+    kernel_weights: Array,
+    x: Array,
+    y: Array,
+    penalty: Array | None,
+    action: Action | None,
+    elements: Element | None,
+    intercept: bool,
+) -> tuple[Array, Array, Report]:
+    dtype = working_dtype(x.dtype)
+    mu = kernel_weights.astype(dtype)
+    if intercept:
+        mu = mu.at[0].set(0.0)
+
+    def averaged(points: Array) -> Array:
+        """(1/|G|) Σ_g φ(gx), one element after the other; φ itself without an action."""
+        if action is None:
+            return functions.rows(points).astype(dtype)
+
+        def add(total: Array, g: Element) -> tuple[Array, None]:
+            return total + functions.rows(action.act(g, points)).astype(dtype), None
+
+        start = jnp.zeros((functions.num_functions, points.shape[0]), dtype)
+        total, _ = jax.lax.scan(add, start, elements)
+        return total / jax.tree.leaves(elements)[0].shape[0]
+
+    size = chunk_rows(functions.width)
+
+    def against_all(points: Array) -> Array:
+        """K(points, x), ``(n, batch)``: two nested loops over chunks, so that n × D never exists."""
+        left = mu[:, None] * averaged(points)
+        return map_columns(
+            lambda others: jnp.matmul(left.T, functions.rows(others).astype(dtype)), x, size
+        ).T
+
+    def primal(alpha: Array) -> Array:
+        """c = M Σ_i φ̄(x_i) α_i, summed chunk by chunk."""
+        num_chunks = -(-x.shape[0] // size)
+        length = -(-x.shape[0] // num_chunks)
+        pad = jnp.zeros((num_chunks * length - x.shape[0], alpha.shape[1]), dtype)
+        chunks = (
+            split_rows(x, num_chunks, length),
+            jnp.concatenate([alpha, pad]).reshape(num_chunks, length, -1),
+        )
+        start = jnp.zeros((functions.num_functions, alpha.shape[1]), dtype)
+        total, _ = jax.lax.scan(lambda c, part: (c + averaged(part[0]) @ part[1], None), start, chunks)
+        return mu[:, None] * total
+
+    with jax.default_matmul_precision("highest"):
+        gram = map_columns(against_all, x, size)
+        gram = (gram + gram.T) / 2
+        alpha, solution = solve_kernel_ridge(
+            gram, y.astype(dtype), penalty, float(jnp.finfo(x.dtype).eps), intercept=intercept
+        )
+        coefficients = primal(alpha)
+    if intercept:
+        coefficients = coefficients.at[0].set(solution.free[0])
+    report = Report(
+        solution.status,
+        solution.loo_error.astype(x.dtype),
+        solution.condition.astype(x.dtype),
+        jnp.ones((), jnp.int32),
+    )
+    return coefficients.astype(x.dtype), solution.penalty.astype(x.dtype), report

@@ -1,0 +1,213 @@
+"""What every fit returns, and the checks that every fit makes."""
+
+import contextlib
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from symjax_learn._types import AnyArray, FloatArray, is_traced
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractSpace,
+    check_finite,
+    flatten_points,
+)
+from symjax_learn.invariants.basis import InvariantBasis
+from symjax_learn.optimization.quadratic import MESSAGES, Status
+
+
+class Report(NamedTuple):
+    """The evidence of a fit.
+
+    Attributes:
+        status: a ``Status`` as an integer; 0 is a good fit.
+        loo_error: root mean square of the leave-one-out residuals at the penalty that was used.
+        condition: by how much relative errors of the features may be magnified in the fit.
+        steps: iterations of the solver (1 for a direct one).
+    """
+
+    status: Int[AnyArray, "..."]
+    loo_error: Float[AnyArray, "..."]
+    condition: Float[AnyArray, "..."]
+    steps: Int[AnyArray, "..."]
+
+
+class SpectralModel(eqx.Module):
+    """f(x) = Σ_j c_j φ_j(x): a fitted function, a pytree.
+
+    Attributes:
+        basis: of the functions φ_j; on an invariant basis the model is exactly invariant.
+        coefficients: c, ``(num_functions, *outputs)``.
+        penalty: η that was used.
+        report: the evidence.
+    """
+
+    basis: InvariantBasis
+    coefficients: Float[Array, "D *outputs"]
+    penalty: Float[Array, "..."]
+    report: Report
+
+    def __call__(self, points: FloatArray) -> Float[Array, "..."]:
+        """The predictions.
+
+        Args:
+            points: ``(*batch, *point_shape)``, floating.
+
+        Returns:
+            ``(*batch, *outputs)`` in the dtype of the points; NaN where a point is NaN. Features are
+            formed in chunks and contracted at once.
+
+        Raises:
+            TypeError: the points are not floating.
+            ValueError: the shape is not that of points.
+        """
+        flat, batch = flatten_points(self.basis.space, points, "points")
+        outputs = self.coefficients.shape[1:]
+        return _predict(self.basis.functions, self.coefficients, flat).reshape(*batch, *outputs)
+
+
+@eqx.filter_jit
+def _predict(functions: AbstractFunctions, coefficients: Array, points: Array) -> Array:
+    matrix = coefficients.reshape(len(coefficients), -1).T.astype(points.dtype)
+    return functions.combined(matrix, points).T
+
+
+class Data(NamedTuple):
+    """Checked training data: ``x`` (n, *point), ``y`` (n, o) and ``outputs``, the shape of one target."""
+
+    x: Array
+    y: Array
+    outputs: tuple[int, ...]
+
+
+def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool) -> Data:
+    """The data of a fit, or an error that names the argument, what came and the remedy.
+
+    Args:
+        space: where x lies.
+        x: ``(n, *point_shape)``.
+        y: ``(n, *outputs)``.
+        values: whether to look at values as well as at structure (never under a trace).
+    """
+    points, batch = flatten_points(space, x, "x")
+    if len(batch) != 1:
+        raise ValueError(
+            f"x: expected one axis of samples before the point shape {space.point_shape}, and got "
+            f"shape {jnp.shape(x)}."
+        )
+    (n,) = batch
+    if n == 0:
+        raise ValueError("x: there are no samples (n = 0); a fit needs at least one.")
+    targets = jnp.asarray(y)
+    if targets.ndim == 0 or targets.shape[0] != n:
+        raise ValueError(
+            f"y: expected one target for each of the {n} samples of x, shape ({n}, *outputs), and got "
+            f"shape {targets.shape}."
+        )
+    if not (
+        jnp.issubdtype(targets.dtype, jnp.floating) or jnp.issubdtype(targets.dtype, jnp.integer)
+    ):
+        raise TypeError(f"y: targets are real numbers and got {targets.dtype}.")
+    if values and not is_traced(points, targets):
+        check_finite(points, "x")
+        check_finite(targets, "y")
+        space.check(points)
+    if not jnp.issubdtype(targets.dtype, jnp.floating):
+        targets = targets.astype(points.dtype)
+    outputs = targets.shape[1:]
+    return Data(points, targets.reshape(n, math.prod(outputs)), outputs)
+
+
+def checked_penalty(penalty: object, num_samples: int) -> Array | None:
+    """The penalty as an array, or ``None`` for leave-one-out."""
+    if isinstance(penalty, str):
+        if penalty != "loo":
+            raise ValueError(f"penalty: expected 'loo' or a number >= 0 and got {penalty!r}.")
+        if num_samples < 2:
+            raise ValueError(
+                "penalty: 'loo' leaves one sample out and needs at least 2; give a number."
+            )
+        return None
+    if is_traced(penalty):
+        return jnp.asarray(penalty)
+    value = np.asarray(penalty)
+    if value.shape != () or value.dtype.kind not in "fiu" or not value >= 0 or np.isinf(value):
+        raise ValueError(f"penalty: expected 'loo' or one finite number >= 0 and got {penalty!r}.")
+    return jnp.asarray(value.astype(float))
+
+
+def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
+    """√w of each sample, of mean weight 1; ones where no weights are given."""
+    n = data.x.shape[0]
+    if weights is None:
+        return jnp.ones((n,), data.x.dtype)
+    weights = jnp.asarray(weights)
+    if weights.shape != (n,) or not jnp.issubdtype(weights.dtype, jnp.floating):
+        raise ValueError(
+            f"weights: expected {n} floating-point numbers, one for each sample, and got shape "
+            f"{weights.shape} of {weights.dtype}."
+        )
+    if values and not is_traced(weights):
+        host = np.asarray(weights)
+        bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
+        if len(bad) or not host.any():
+            found = f"row {bad[0]} is {host[bad[0]]}" if len(bad) else "all are zero"
+            raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
+    return jnp.sqrt(weights / jnp.mean(weights)).astype(data.x.dtype)
+
+
+def checked_spectrum(spectrum: object, eigenvalues: Array) -> Array:
+    """μ of each eigenvalue, nonnegative and finite."""
+    if not callable(spectrum):
+        raise TypeError(
+            f"spectrum: expected a function of the eigenvalues, such as sobolev(2.0), and got "
+            f"{spectrum!r}."
+        )
+    weights = jnp.asarray(spectrum(eigenvalues))
+    if weights.shape != eigenvalues.shape:
+        raise ValueError(
+            f"spectrum: it maps {eigenvalues.shape} eigenvalues to shape {weights.shape}; it must act "
+            "entry by entry."
+        )
+    if not is_traced(weights):
+        host = np.asarray(weights)
+        bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
+        if len(bad):
+            raise ValueError(
+                f"spectrum: at eigenvalue {float(eigenvalues[bad[0]])} it is {host[bad[0]]}; weights "
+                "are finite and >= 0."
+            )
+    return weights
+
+
+def raise_unless_ok(report: Report) -> None:
+    """Raise for a status other than ``ok``; silent under a trace, where the status is the answer."""
+    if is_traced(report):
+        return
+    status = Status(int(report.status))
+    if status != Status.ok:
+        raise ValueError(
+            f"fit: {MESSAGES[status]} (status {status.name}, condition {float(report.condition):.1e}; "
+            "throw=False returns the model with this status instead.)"
+        )
+
+
+def solver_precision(traced: bool) -> contextlib.AbstractContextManager[object]:
+    """float64 for the decomposition of a fit, also where the session has x64 off.
+
+    A float32 decomposition loses up to half its digits where float32 features do not. The scope is
+    local and leaves no setting behind; within a trace the session's precision must serve, and the
+    report's condition says what was lost.
+    """
+    return contextlib.nullcontext() if traced else jax.enable_x64(True)
+
+
+def working_dtype(dtype: jnp.dtype) -> jnp.dtype:
+    """float64 where this scope has it, else the dtype of the data."""
+    widest = jnp.dtype(jnp.result_type(float))
+    return widest if widest.itemsize > jnp.dtype(dtype).itemsize else dtype
