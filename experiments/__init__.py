@@ -1,0 +1,1 @@
+"""Experiments: programs that compute and store. ``python -m experiments list | run NAME``."""

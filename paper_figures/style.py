@@ -1,0 +1,58 @@
+"""One style for all figures: readable in grey, lines told apart by marker and dash as well."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+STYLE = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 150,
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "symjax_learn",
+}
+
+# Colours of different lightness, so that they differ in grey too.
+LINES: list[dict[str, Any]] = [
+    {"color": "#0b3c6f", "marker": "o", "linestyle": "-"},
+    {"color": "#c8553d", "marker": "s", "linestyle": "--"},
+    {"color": "#e0a030", "marker": "^", "linestyle": "-."},
+    {"color": "#5fa777", "marker": "D", "linestyle": ":"},
+]
+
+
+def load_results(folder: Path) -> dict[str, np.ndarray]:
+    """The stored arrays of one experiment; refuses a folder without its record."""
+    if not (folder / "record.json").is_file():
+        raise FileNotFoundError(
+            f"{folder}: no finished results here (record.json is missing); run the experiment first."
+        )
+    json.loads((folder / "record.json").read_text())
+    with np.load(io.BytesIO((folder / "arrays.npz").read_bytes()), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in the style, independent of any display."""
+    with matplotlib.rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
+    """Write NAME.pdf and NAME.png, the same bytes for the same results."""
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / f"{name}.pdf", out / f"{name}.png"]
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(paths[0], metadata={"CreationDate": None})
+        figure.savefig(paths[1], dpi=180)
+    return paths
