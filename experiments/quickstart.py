@@ -36,11 +36,11 @@ class Config:
 
     materials: tuple[str, ...] = ("CaTiO3", "NaCl")
     sizes: tuple[int, ...] = (10, 20, 40, 80, 160, 320)
-    num_seeds: int = 5
-    num_test: int = 2000
+    num_seeds: int = 4
+    num_test: int = 1000
     max_norm: int = 100
     smoothness: float = 3.0
-    num_copies: int = 3
+    num_copies: int = 4
     max_rows: int = 1000
 
 
@@ -117,7 +117,7 @@ class _Problem:
         seconds = time.perf_counter() - start
         predictions = np.asarray(model(self.test_points))
         discrepancy = sj.invariance_discrepancy(
-            jax.random.key(0), model, self.action, self.test_points[:200], num_samples=20
+            jax.random.key(0), model, self.action, self.test_points[:50], num_samples=20
         )
         return {
             "error": float(np.sqrt(np.mean((predictions - self.test_targets) ** 2)))

@@ -48,29 +48,7 @@ class Action(eqx.Module):
         Returns:
             ``(*batch, *point_shape)`` in the dtype of the points.
         """
-        points = jnp.asarray(points)
-        if self.user_act is not None:
-            return self._vectorized_act(g, points)
-        moved = self.group.apply(g, points)
-        if isinstance(self.group, AffineTorusGroup) and isinstance(self.space, Torus):
-            shift = (self.space.period * self.group.shift(g)).astype(points.dtype)
-            moved, shift = jnp.broadcast_arrays(moved, shift)
-            moved = moved + shift
-        return moved
-
-    def _vectorized_act(self, g: Element, points: Array) -> Array:
-        rank = len(self.space.point_shape)
-        batch = points.shape[: points.ndim - rank]
-        for leaf, one in zip(jax.tree.leaves(g), jax.tree.leaves(self.identity), strict=True):
-            batch = jnp.broadcast_shapes(batch, leaf.shape[: leaf.ndim - one.ndim])
-        wide = jax.tree.map(
-            lambda leaf, one: jnp.broadcast_to(leaf, batch + one.shape), g, self.identity
-        )
-        function = self.user_act
-        assert function is not None
-        for _ in batch:
-            function = jax.vmap(function)
-        return function(wide, jnp.broadcast_to(points, batch + self.space.point_shape))
+        return _act(self, g, jnp.asarray(points))
 
     @property
     def generators(self) -> Element:
@@ -130,6 +108,34 @@ class Action(eqx.Module):
         if isinstance(self.space, Torus) and self.user_act is None:
             return _torus_representation(self, self.space, level, g)
         return _fitted_representation(self, level, g)
+
+
+@eqx.filter_jit
+def _act(action: Action, g: Element, points: Array) -> Array:
+    if action.user_act is not None:
+        return _vectorized(action, action.user_act, g, points)
+    moved = action.group.apply(g, points)
+    if isinstance(action.group, AffineTorusGroup) and isinstance(action.space, Torus):
+        shift = (action.space.period * action.group.shift(g)).astype(points.dtype)
+        moved, shift = jnp.broadcast_arrays(moved, shift)
+        moved = moved + shift
+    return moved
+
+
+def _vectorized(
+    action: Action, act: Callable[[Element, Array], Array], g: Element, points: Array
+) -> Array:
+    """A user's act of one element on one point, on batches that broadcast."""
+    rank = len(action.space.point_shape)
+    batch = points.shape[: points.ndim - rank]
+    for leaf, one in zip(jax.tree.leaves(g), jax.tree.leaves(action.identity), strict=True):
+        batch = jnp.broadcast_shapes(batch, leaf.shape[: leaf.ndim - one.ndim])
+    wide = jax.tree.map(
+        lambda leaf, one: jnp.broadcast_to(leaf, batch + one.shape), g, action.identity
+    )
+    for _ in batch:
+        act = jax.vmap(act)
+    return act(wide, jnp.broadcast_to(points, batch + action.space.point_shape))
 
 
 class SignedAffine(NamedTuple):

@@ -2,12 +2,13 @@
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Key
+from symjax_learn._types import AnyArray, Element, Key
 from symjax_learn.invariants.action import Action
 from symjax_learn.learning.model import checked_data
 
@@ -66,17 +67,23 @@ def augment(
         f"num_copies: {copies:,} copies of {n:,} samples",
         "Give a smaller number, or fit on an invariant basis, which needs no copies.",
     )
-    if num_copies == "all":
-        elements = jax.tree.map(lambda leaf: leaf[None], action.elements())
+    elements = action.elements() if num_copies == "all" else None
+    moved = _moved(key, action, data.x, copies, elements)
+    return moved, jnp.repeat(data.y, copies, axis=0).reshape(n * copies, *data.outputs)
+
+
+@eqx.filter_jit
+def _moved(key: Key, action: Action, x: Array, copies: int, elements: Element | None) -> Array:
+    """Every sample moved by all elements, or left as it is and moved by ``copies − 1`` random ones."""
+    if elements is not None:
+        elements = jax.tree.map(lambda leaf: leaf[None], elements)
     else:
-        drawn = action.sample(key, (n, copies - 1))
+        drawn = action.sample(key, (len(x), copies - 1))
         elements = jax.tree.map(
             lambda leaf, one: jnp.concatenate(
-                [jnp.broadcast_to(one, (n, 1, *one.shape)), leaf], axis=1
+                [jnp.broadcast_to(one, (len(x), 1, *one.shape)), leaf], axis=1
             ),
             drawn,
             action.identity,
         )
-    moved = action.act(elements, data.x[:, None])
-    moved = moved.reshape(n * copies, *action.space.point_shape)
-    return moved, jnp.repeat(data.y, copies, axis=0).reshape(n * copies, *data.outputs)
+    return action.act(elements, x[:, None]).reshape(-1, *action.space.point_shape)

@@ -24,6 +24,10 @@ from symjax_learn.learning.model import (
 from symjax_learn.optimization.quadratic import num_chunks_for, solve_ridge
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
+# Up to so many samples a fit takes milliseconds and compiling it a second, so rows are padded to a
+# power of two: a sweep over n compiles a few programs and not one for each n.
+_PADDED_ROWS = 1024
+_FEWEST_ROWS = 64
 
 
 def fit_ridge(
@@ -62,6 +66,8 @@ def fit_ridge(
         ValueError, TypeError: structure that does not fit, always; values that are not finite, a
             singular problem, when ``throw`` and not traced.
 
+    A sweep over n compiles once for all n ≤ 64, 128, …, 1024; once for each n beyond.
+
     Cost: O(n·D²) by QR of chunks of rows (twice the features when n is large: the leave-one-out
     error is a second pass), O(D³) once; memory O(D²) and one chunk, never n × D.
 
@@ -81,13 +87,22 @@ def fit_ridge(
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
     eta = checked_penalty(penalty, len(data.x))
     traced = is_traced(basis, data, root_weights, kernel_weights, eta)
+    n = len(data.x)
+    rows = _padded((data.x, data.y, root_weights))
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
-            basis.functions, kernel_weights, data.x, data.y, root_weights, eta, intercept
+            basis.functions, kernel_weights, *rows, jnp.asarray(n, jnp.int32), eta, intercept
         )
     if throw:
         raise_unless_ok(report)
     return SpectralModel(basis, coefficients.reshape(-1, *data.outputs), chosen, report)
+
+
+@jax.jit
+def _padded(rows: tuple[Array, Array, Array]) -> tuple[Array, ...]:
+    n = len(rows[0])
+    length = n if n > _PADDED_ROWS else max(_FEWEST_ROWS, 1 << (n - 1).bit_length())
+    return tuple(split_rows(array, 1, length)[0] for array in rows)
 
 
 @eqx.filter_jit
@@ -97,17 +112,17 @@ def _fit(
     x: Array,
     y: Array,
     root_weights: Array,
+    num_samples: Array,
     penalty: Array | None,
     intercept: bool,
 ) -> tuple[Array, Array, Report]:
     dtype = working_dtype(x.dtype)
     scale = jnp.sqrt(kernel_weights.astype(dtype))[int(intercept) :]
-    n = x.shape[0]
-    num_chunks = num_chunks_for(n, functions.num_functions)
-    length = -(-n // num_chunks)
+    num_chunks = num_chunks_for(x.shape[0], functions.num_functions)
+    length = -(-x.shape[0] // num_chunks)
     points = split_rows(x, num_chunks, length)
     targets = split_rows(y.astype(dtype), num_chunks, length)
-    present = jnp.arange(num_chunks * length).reshape(num_chunks, length) < n
+    present = jnp.arange(num_chunks * length).reshape(num_chunks, length) < num_samples
     root = jnp.where(present, split_rows(root_weights.astype(dtype), num_chunks, length), 0.0)
 
     def rows(chunk: Array) -> tuple[Array, Array, Array]:
@@ -116,7 +131,7 @@ def _fit(
         return free, penalized * scale[None], targets[chunk] * root[chunk][:, None]
 
     with jax.default_matmul_precision("highest"):
-        solution = solve_ridge(rows, num_chunks, n, penalty, float(jnp.finfo(x.dtype).eps))
+        solution = solve_ridge(rows, num_chunks, num_samples, penalty, float(jnp.finfo(x.dtype).eps))
     coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
     report = Report(
         solution.status,

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
 # Rows of features that one step of a long pass holds, and at least so many per column.
@@ -90,7 +92,7 @@ Rows = Callable[[Array], tuple[Array, Array, Array]]
 def solve_ridge(
     rows: Rows,
     num_chunks: int,
-    num_samples: int,
+    num_samples: Int[Array, ""],
     penalty: Float[Array, ""] | None,
     precision: float,
 ) -> RidgeSolution:
@@ -99,7 +101,7 @@ def solve_ridge(
     Args:
         rows: the chunks of the weighted rows; called in two passes.
         num_chunks: of equal length.
-        num_samples: n; the penalty enters as nη.
+        num_samples: n, of the rows that are no padding; the penalty enters as nη.
         penalty: η, or ``None`` for leave-one-out over a logarithmic grid with nη held fixed, on
             which the condition stays below 1/(100·precision).
         precision: relative accuracy of the rows, the larger of their and the solver's rounding.
@@ -109,13 +111,13 @@ def solve_ridge(
     """
     parts = _decompose(rows, num_chunks)
     squares = parts.singular**2
+    count = num_samples.astype(squares.dtype)
     largest = jnp.max(squares, initial=0.0)
     if penalty is None:
         floor = (100 * precision) ** 2
-        exponents = jnp.linspace(1.0, math.log10(floor), _GRID_POINTS).astype(squares.dtype)
-        grid = largest * 10**exponents
+        grid = largest * jnp.asarray(np.logspace(1, math.log10(floor), _GRID_POINTS), squares.dtype)
     else:
-        grid = (num_samples * penalty.astype(squares.dtype))[None]
+        grid = (count * penalty.astype(squares.dtype))[None]
     cut = jnp.finfo(squares.dtype).eps * max(parts.right.shape[0], 1) * jnp.sqrt(largest)
     alive = parts.singular > cut
     errors = _leave_one_out(rows, num_chunks, num_samples, parts, alive, grid)
@@ -125,13 +127,13 @@ def solve_ridge(
     coefficients = parts.right @ (shrinkage[:, None] * parts.targets)
     num_free, num_penalized = parts.corner.shape[0], parts.right.shape[0]
     remaining = parts.mixed[:, num_penalized:] - parts.mixed[:, :num_penalized] @ coefficients
-    free = jnp.linalg.solve(parts.corner, remaining) if num_free else remaining
+    free = solve_triangular(parts.corner, remaining) if num_free else remaining
     smallest = jnp.min(jnp.where(alive, squares, jnp.inf), initial=jnp.inf)
     deficient = jnp.sum(alive) < num_penalized
     smallest = jnp.where(deficient & (grid[best] > 0), 0.0, smallest)
     ratio = (largest + grid[best]) / (smallest + grid[best])
     condition = jnp.where(largest > 0, jnp.sqrt(ratio), 1.0)
-    chosen = grid[best] / num_samples
+    chosen = grid[best] / count
     return RidgeSolution(
         free,
         coefficients,
@@ -180,7 +182,7 @@ def _decompose(rows: Rows, num_chunks: int) -> Decomposition:
 def _leave_one_out(
     rows: Rows,
     num_chunks: int,
-    num_samples: int,
+    num_samples: Int[Array, ""],
     parts: Decomposition,
     alive: Bool[Array, " r"],
     grid: Float[Array, " e"],
@@ -199,7 +201,7 @@ def _leave_one_out(
 
     def squared(chunk: Array) -> Array:
         free, penalized, y = rows(chunk)
-        q = jnp.linalg.solve(parts.corner.T, free.T).T if f else free
+        q = solve_triangular(parts.corner, free.T, trans=1).T if f else free
         u = (penalized - q @ parts.mixed[:, :a]) @ parts.right * inverse[None]
         outside = y - q @ parts.mixed[:, a:] - u @ targets
         left_out = jnp.maximum(1 - jnp.sum(q**2, axis=1) - jnp.sum(u**2, axis=1), 0.0)
@@ -221,7 +223,7 @@ def _leave_one_out(
             total,
             jnp.arange(num_chunks, dtype=jnp.int32),
         )
-    return jnp.sqrt(total / (num_samples * parts.targets.shape[1]))
+    return jnp.sqrt(total / (num_samples.astype(total.dtype) * parts.targets.shape[1]))
 
 
 def solve_kernel_ridge(
@@ -263,8 +265,8 @@ def solve_kernel_ridge(
     image = jnp.where(penalized[:, None], vectors.T @ targets, 0.0)
     largest = jnp.max(values)
     if penalty is None:
-        exponents = jnp.linspace(1.0, math.log10(100 * precision), _GRID_POINTS).astype(gram.dtype)
-        grid = largest * 10**exponents
+        floor = 100 * precision
+        grid = largest * jnp.asarray(np.logspace(1, math.log10(floor), _GRID_POINTS), gram.dtype)
     else:
         grid = (n * penalty.astype(gram.dtype))[None]
     inverse = jax.vmap(lambda ridge: jnp.where(penalized, 1 / (values + ridge), 0.0))(grid)  # (e, n)
