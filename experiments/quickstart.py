@@ -7,6 +7,7 @@ the penalty (leave-one-out on the rows that a method sees) for all.
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 
@@ -36,7 +37,7 @@ class Config:
 
     materials: tuple[str, ...] = ("CaTiO3", "NaCl")
     sizes: tuple[int, ...] = (10, 20, 40, 80, 160, 320)
-    num_seeds: int = 4
+    num_seeds: int = 3
     num_test: int = 1000
     max_norm: int = 100
     smoothness: float = 3.0
@@ -56,8 +57,8 @@ def run(config: Config, *, progress: Callable[[str], None] | None = None) -> dic
     Returns:
         ``materials``, ``methods``, ``sizes``, and arrays over (material, method, size, seed):
         ``error`` (root mean square on the test set over the branch's standard deviation),
-        ``discrepancy`` (max |f(gx) − f(x)| over the same), ``seconds`` of the fit (the first seed of
-        a size compiles); NaN where a method exceeds ``max_rows``. ``group_orders``, ``num_invariant``
+        ``discrepancy`` (max |f(gx) − f(x)| over the same), ``seconds`` of the fit (without making
+        the copies; the first seed of a size compiles); NaN where a method exceeds ``max_rows``. ``group_orders``, ``num_invariant``
         and ``num_ambient`` are per material.
     """
     shape = (len(config.materials), len(METHODS), len(config.sizes), config.num_seeds)
@@ -68,12 +69,12 @@ def run(config: Config, *, progress: Callable[[str], None] | None = None) -> dic
         problem = _Problem(data, config)
         orders.append(int(data.group.order))
         dimensions.append((problem.basis.num_functions, problem.basis.num_ambient))
+        rows = [problem.training_rows(seed) for seed in range(config.num_seeds)]
         for s, size in enumerate(config.sizes):
-            for seed in range(config.num_seeds):
-                for k, method in enumerate(METHODS):
-                    outcome = problem.measure(method, size, seed)
-                    for name, value in outcome.items():
-                        results[name][m, k, s, seed] = value
+            for seed, k in itertools.product(range(config.num_seeds), range(len(METHODS))):
+                outcome = problem.measure(METHODS[k], size, rows[seed][METHODS[k]])
+                for name, value in outcome.items():
+                    results[name][m, k, s, seed] = value
             if progress is not None:
                 progress(f"{material}: n = {size} done")
     return {
@@ -94,46 +95,60 @@ class _Problem:
         self.config, self.space = config, data.space
         self.action = sj.action(data.space, data.group)
         self.max_eigenvalue = (2 * np.pi / data.space.period) ** 2 * config.max_norm
-        self.basis = sj.invariant_basis(
-            data.space, data.group, max_eigenvalue=self.max_eigenvalue
-        )
+        self.basis = sj.invariant_basis(data.space, data.group, max_eigenvalue=self.max_eigenvalue)
         targets = data.frequencies[:, -1]
         self.pool = (data.points[: -config.num_test], targets[: -config.num_test])
         self.test_points = jnp.asarray(data.points[-config.num_test :])
         self.test_targets = targets[-config.num_test :]
         self.deviation = float(targets.std())
 
-    def measure(self, method: str, size: int, seed: int) -> dict[str, float]:
+    def training_rows(self, seed: int) -> dict[str, tuple[int, np.ndarray, np.ndarray]]:
+        """For each method the rows of the largest training set and their number for each sample.
+
+        The rows of one sample are adjacent, so that a smaller training set is the head of a larger.
+        """
+        largest = max(self.config.sizes)
+        chosen = np.random.default_rng(seed).permutation(len(self.pool[0]))[:largest]
+        x, y = (part[chosen] for part in self.pool)
+        order, key = int(self.action.order), jax.random.key(seed)
+        few = max(1, self.config.max_rows // order)
+        copies = {
+            "random augmentation": (self.config.num_copies, largest, self.config.num_copies),
+            "full augmentation": (order, few, "all"),
+        }
+        rows = {method: (1, x, y) for method in METHODS}
+        for method, (factor, size, which) in copies.items():
+            moved = sj.augment(key, self.action, x[:size], y[:size], which)
+            rows[method] = (factor, *(np.asarray(part) for part in moved))
+        return rows
+
+    def measure(
+        self, method: str, size: int, rows: tuple[int, np.ndarray, np.ndarray]
+    ) -> dict[str, float]:
         """Test error, discrepancy and seconds of one fit; empty beyond the budget of rows."""
-        copies = {"random augmentation": self.config.num_copies}
-        copies["full augmentation"] = int(self.action.order)
-        if copies.get(method, 1) * size > self.config.max_rows:
+        factor, x, y = rows
+        num_rows = factor * size
+        if num_rows > self.config.max_rows:
             return {}
-        chosen = np.random.default_rng(seed).permutation(len(self.pool[0]))[:size]
-        x, y = (jnp.asarray(part[chosen]) for part in self.pool)
         start = time.perf_counter()
-        model = self._fit(method, jax.random.key(seed), x, y)
+        model = self._fit(method, x[:num_rows], y[:num_rows])
         jax.block_until_ready(model.coefficients)
         seconds = time.perf_counter() - start
         predictions = np.asarray(model(self.test_points))
         discrepancy = sj.invariance_discrepancy(
             jax.random.key(0), model, self.action, self.test_points[:50], num_samples=20
         )
+        error = float(np.sqrt(np.mean((predictions - self.test_targets) ** 2)))
         return {
-            "error": float(np.sqrt(np.mean((predictions - self.test_targets) ** 2)))
-            / self.deviation,
+            "error": error / self.deviation,
             "discrepancy": discrepancy / self.deviation,
             "seconds": seconds,
         }
 
-    def _fit(self, method: str, key: jax.Array, x: jax.Array, y: jax.Array) -> sj.SpectralModel:
+    def _fit(self, method: str, x: np.ndarray, y: np.ndarray) -> sj.SpectralModel:
         spectrum = sj.sobolev(self.config.smoothness)
         if method == "invariant ridge":
             return sj.fit_ridge(self.basis, x, y, spectrum=spectrum)
-        if method == "random augmentation":
-            x, y = sj.augment(key, self.action, x, y, self.config.num_copies)
-        if method == "full augmentation":
-            x, y = sj.augment(key, self.action, x, y, "all")
         return sj.fit_kernel_ridge(
             self.space, x, y, spectrum=spectrum, max_eigenvalue=self.max_eigenvalue
         )

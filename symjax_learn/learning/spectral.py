@@ -27,7 +27,7 @@ _DEFAULT_SPECTRUM = sobolev(2.0)
 # Up to so many samples a fit takes milliseconds and compiling it a second, so rows are padded to a
 # power of two: a sweep over n compiles a few programs and not one for each n.
 _PADDED_ROWS = 1024
-_FEWEST_ROWS = 64
+_FEWEST_ROWS = 128
 
 
 def fit_ridge(
@@ -66,7 +66,7 @@ def fit_ridge(
         ValueError, TypeError: structure that does not fit, always; values that are not finite, a
             singular problem, when ``throw`` and not traced.
 
-    A sweep over n compiles once for all n ≤ 64, 128, …, 1024; once for each n beyond.
+    A sweep over n compiles once for all n ≤ 128, ≤ 256, …, ≤ 1024; once for each n beyond.
 
     Cost: O(n·D²) by QR of chunks of rows (twice the features when n is large: the leave-one-out
     error is a second pass), O(D³) once; memory O(D²) and one chunk, never n × D.
