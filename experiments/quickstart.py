@@ -58,8 +58,8 @@ def run(config: Config, *, progress: Callable[[str], None] | None = None) -> dic
         ``materials``, ``methods``, ``sizes``, and arrays over (material, method, size, seed):
         ``error`` (root mean square on the test set over the branch's standard deviation),
         ``discrepancy`` (max |f(gx) − f(x)| over the same), ``seconds`` of the fit (without making
-        the copies; the first seed of a size compiles); NaN where a method exceeds ``max_rows``. ``group_orders``, ``num_invariant``
-        and ``num_ambient`` are per material.
+        the copies; the first seed of a size compiles); NaN where a method exceeds ``max_rows``.
+        ``group_orders``, ``num_invariant`` and ``num_ambient`` are per material.
     """
     shape = (len(config.materials), len(METHODS), len(config.sizes), config.num_seeds)
     results = {name: np.full(shape, np.nan) for name in ("error", "discrepancy", "seconds")}
@@ -118,8 +118,8 @@ class _Problem:
         }
         rows = {method: (1, x, y) for method in METHODS}
         for method, (factor, size, which) in copies.items():
-            moved = sj.augment(key, self.action, x[:size], y[:size], which)
-            rows[method] = (factor, *(np.asarray(part) for part in moved))
+            moved, targets = sj.augment(key, self.action, x[:size], y[:size], which)
+            rows[method] = (factor, np.asarray(moved), np.asarray(targets))
         return rows
 
     def measure(

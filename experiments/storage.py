@@ -1,4 +1,4 @@
-"""Results on disk: ``arrays.npz`` and ``record.json`` in one folder, each written whole or not at all."""
+"""Results on disk: ``arrays.npz`` and ``record.json`` in one folder, each written whole or not."""
 
 import dataclasses
 import io
@@ -16,9 +16,7 @@ import numpy as np
 _VERSIONS = ("symjax-learn", "jax", "jaxlib", "equinox", "numpy")
 
 
-def save_results(
-    folder: Path, results: dict[str, np.ndarray], config: Any, *, seconds: float
-) -> None:
+def save_results(folder: Path, results: dict[str, np.ndarray], config: Any, *, seconds: float) -> None:
     """Store named arrays, and a record of what made them; the record is written last."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()

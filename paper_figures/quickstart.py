@@ -22,7 +22,12 @@ def draw(results: Path, out: Path) -> list[Path]:
                 error = data["error"][m, k]
                 top.plot(sizes, error.mean(axis=1), **line)
                 top.fill_between(
-                    sizes, error.min(axis=1), error.max(axis=1), color=line["color"], alpha=0.15, lw=0
+                    sizes,
+                    error.min(axis=1),
+                    error.max(axis=1),
+                    color=line["color"],
+                    alpha=0.15,
+                    lw=0,
                 )
                 seconds = np.median(data["seconds"][m, k][:, 1:], axis=1)
                 bottom.plot(sizes, seconds, **line)

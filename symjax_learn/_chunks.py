@@ -17,9 +17,7 @@ def chunk_rows(width: int) -> int:
     return max(1, CHUNK_ENTRIES // max(width, 1))
 
 
-def map_columns(
-    function: Callable[[Array], Array], points: Array, rows: int
-) -> Array:
+def map_columns(function: Callable[[Array], Array], points: Array, rows: int) -> Array:
     """``function(points)`` for a function ``(batch, *point) -> (outputs, batch)``, in chunks.
 
     At most ``rows`` points are in flight. Chunks are of equal size and the last is padded with

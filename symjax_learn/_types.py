@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 Key = PRNGKeyArray
@@ -31,4 +32,4 @@ Element = PyTree[AnyArray]
 
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is being traced by jit, vmap or grad, so that its values are unknown."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))

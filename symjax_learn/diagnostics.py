@@ -23,7 +23,7 @@ def invariance_discrepancy(
     num_samples: int = 100,
     relative: bool = False,
 ) -> float:
-    """max over x and over random g of |f(gx) − f(x)|: zero to rounding for an invariant function.
+    """Max over x and over random g of |f(gx) − f(x)|: zero to rounding for an invariant function.
 
     Args:
         key: a JAX random key.

@@ -141,9 +141,7 @@ def describe_order(order: int | float) -> str:
 def with_chain(group: GroupT) -> GroupT:
     """The group with the exact order and the uniform sampler of its stabilizer chain."""
     chain = stabilizer_chain(group.faithful(group.generators))
-    return dataclasses.replace(
-        group, order=chain.order, sampler=_transversals_as_elements(chain, group)
-    )
+    return dataclasses.replace(group, order=chain.order, sampler=_transversals_as_elements(chain, group))
 
 
 def _transversals_as_elements(chain: StabilizerChain, group: AbstractGroup) -> Transversals:

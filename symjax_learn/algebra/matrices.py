@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import FloatArray, IntArray
+from symjax_learn._types import AnyArray, FloatArray, IntArray
 from symjax_learn.algebra.groups import (
     AbstractGroup,
     AbstractSampler,
@@ -43,7 +43,7 @@ class AffineTorusGroup(AbstractGroup):
     """
 
     generators: AffineMap
-    order: int = eqx.field(static=True)
+    order: int | float = eqx.field(static=True)
     degree: int = eqx.field(static=True)
     denominator: int = eqx.field(static=True)
     lattice_orbit: Int[np.ndarray | Array, "N d"]
@@ -52,7 +52,7 @@ class AffineTorusGroup(AbstractGroup):
 
     @property
     def identity(self) -> AffineMap:
-        """x ↦ x."""
+        """X ↦ x."""
         eye = jnp.eye(self.degree, dtype=jnp.int32)
         return AffineMap(eye, jnp.zeros((self.degree,), jnp.int32))
 
@@ -63,7 +63,7 @@ class AffineTorusGroup(AbstractGroup):
         return AffineMap(matrix, (moved + shift) % self.denominator)
 
     def inverse(self, g: AffineMap) -> AffineMap:
-        """x ↦ A⁻¹x − A⁻¹b.
+        """X ↦ A⁻¹x − A⁻¹b.
 
         Rounding is exact: A is an isometry of some lattice metric, so its condition number is that
         of the metric, and the entries of A⁻¹ are integers.
@@ -77,7 +77,7 @@ class AffineTorusGroup(AbstractGroup):
 
     def shift(self, g: AffineMap) -> Float[Array, "*batch d"]:
         """The shift b, as a fraction of one period."""
-        return g.shift.astype(float) / self.denominator
+        return jnp.asarray(g.shift).astype(float) / self.denominator
 
     def faithful(self, g: AffineMap) -> Int[np.ndarray, "batch points"]:
         """On the orbits of the unit vectors (linear part) and of the origin.
@@ -146,21 +146,19 @@ def affine_torus_group(matrices: Any, shifts: Any) -> AffineTorusGroup:
             )
     numerators, denominator = _as_numerators(shifts, integers.shape[:2])
     lattice = _orbit(np.eye(integers.shape[1], dtype=np.int64), integers, None, 0)
-    origin = _orbit(
-        np.zeros((1, integers.shape[1]), np.int64), integers, numerators, denominator
-    )
+    origin = _orbit(np.zeros((1, integers.shape[1]), np.int64), integers, numerators, denominator)
     elements = AffineMap(
         jnp.asarray(integers.astype(np.int32)), jnp.asarray(numerators.astype(np.int32))
     )
     return with_chain(
         AffineTorusGroup(
-            elements,
-            1,
-            integers.shape[1],
-            denominator,
-            jnp.asarray(lattice.astype(np.int32)),
-            jnp.asarray(origin.astype(np.int32)),
-            None,
+            generators=elements,
+            order=1,
+            degree=integers.shape[1],
+            denominator=denominator,
+            lattice_orbit=jnp.asarray(lattice.astype(np.int32)),
+            origin_orbit=jnp.asarray(origin.astype(np.int32)),
+            sampler=None,
         )
     )
 
@@ -201,7 +199,9 @@ def _orbit(
         images = np.einsum("gij,pj->gpi", matrices, frontier)
         if shifts is not None:
             images = (images + shifts[:, None]) % modulus
-        fresh = [row for row in map(tuple, images.reshape(-1, start.shape[1]).tolist()) if row not in seen]
+        fresh = [
+            row for row in map(tuple, images.reshape(-1, start.shape[1]).tolist()) if row not in seen
+        ]
         seen.update(dict.fromkeys(fresh))
         frontier = np.asarray(list(dict.fromkeys(fresh)), np.int64).reshape(-1, start.shape[1])
         if len(seen) > _MAX_ORBIT or np.abs(frontier).max(initial=0) > _MAX_ENTRY:
@@ -225,6 +225,6 @@ def _infinite_generator(matrices: np.ndarray) -> str:
     return "the generators together generate"
 
 
-def _times_vector(matrix: Array, vectors: Array) -> Array:
+def _times_vector(matrix: AnyArray, vectors: AnyArray) -> Array:
     # Highest precision: accelerators would otherwise round the factors to 10 bits.
     return jnp.einsum("...ij,...j->...i", matrix, vectors, precision="highest")

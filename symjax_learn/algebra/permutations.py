@@ -33,7 +33,7 @@ class PermutationGroup(AbstractGroup):
     """Permutations of the coordinates of R^degree. Elements are int32 images ``(*batch, degree)``."""
 
     generators: Int[Array, "k d"]
-    order: int = eqx.field(static=True)
+    order: int | float = eqx.field(static=True)
     degree: int = eqx.field(static=True)
     sampler: AbstractSampler | Transversals | None
 
@@ -67,7 +67,7 @@ class SignedPermutationGroup(AbstractGroup):
     """Signed permutations of the coordinates of R^degree."""
 
     generators: SignedPermutation
-    order: int = eqx.field(static=True)
+    order: int | float = eqx.field(static=True)
     degree: int = eqx.field(static=True)
     sampler: AbstractSampler | Transversals | None
 
@@ -250,9 +250,7 @@ def _inverse_images(images: IntArray) -> IntArray:
 def _take(values: AnyArray, places: IntArray) -> Array:
     """``values[places]`` along the last axis, batches broadcasting."""
     shape = jnp.broadcast_shapes(values.shape, places.shape)
-    return jnp.take_along_axis(
-        jnp.broadcast_to(values, shape), jnp.broadcast_to(places, shape), axis=-1
-    )
+    return jnp.take_along_axis(jnp.broadcast_to(values, shape), jnp.broadcast_to(places, shape), axis=-1)
 
 
 def _product(left: AnyArray, right: AnyArray) -> Array:

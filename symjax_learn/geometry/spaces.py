@@ -123,9 +123,7 @@ class AbstractSpace(eqx.Module):
         return self.functions([level]).columns(flat).reshape(*batch, level.multiplicity)
 
 
-def flatten_points(
-    space: AbstractSpace, points: AnyArray, name: str
-) -> tuple[Array, tuple[int, ...]]:
+def flatten_points(space: AbstractSpace, points: AnyArray, name: str) -> tuple[Array, tuple[int, ...]]:
     """``(*batch, *point) -> (Π batch, *point)`` and the batch shape; structure is checked.
 
     Raises:

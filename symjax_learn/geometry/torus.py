@@ -56,9 +56,7 @@ class PlaneWaveSums(AbstractFunctions):
         phases = phases + self.shifts.astype(dtype)[:, None]
         waves = cosine_of_turns(phases)
         if self.width != self.num_functions:
-            waves = jax.ops.segment_sum(
-                waves, self.owners, self.num_functions, indices_are_sorted=True
-            )
+            waves = jax.ops.segment_sum(waves, self.owners, self.num_functions, indices_are_sorted=True)
         return self.amplitudes.astype(dtype)[:, None] * waves
 
 
@@ -108,9 +106,7 @@ class Torus(AbstractSpace):
         max_norm = math.floor(max_eigenvalue / self.unit_eigenvalue * (1 + _RELATIVE))
         counts = sums_of_squares(self.dimension, max_norm)
         return [
-            Level(norm * self.unit_eigenvalue, count, norm)
-            for norm, count in enumerate(counts)
-            if count
+            Level(norm * self.unit_eigenvalue, count, norm) for norm, count in enumerate(counts) if count
         ]
 
     def functions(self, levels: Sequence[Level]) -> PlaneWaveSums:
@@ -170,12 +166,12 @@ def plane_wave_sums(
 ) -> PlaneWaveSums:
     """Finished arrays from float64 set-up work."""
     return PlaneWaveSums(
-        jnp.asarray(frequencies, jnp.int32),
-        jnp.asarray(shifts, float),
-        jnp.asarray(owners, jnp.int32),
-        jnp.asarray(amplitudes, float),
-        torus.period,
-        len(amplitudes),
+        frequencies=jnp.asarray(frequencies, jnp.int32),
+        shifts=jnp.asarray(shifts, float),
+        owners=jnp.asarray(owners, jnp.int32),
+        amplitudes=jnp.asarray(amplitudes, float),
+        period=torus.period,
+        num_functions=len(amplitudes),
     )
 
 

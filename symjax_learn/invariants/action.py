@@ -114,7 +114,7 @@ class Action(eqx.Module):
 def _act(action: Action, g: Element, points: Array) -> Array:
     if action.user_act is not None:
         return _vectorized(action, action.user_act, g, points)
-    moved = action.group.apply(g, points)
+    moved = jnp.asarray(action.group.apply(g, points))
     if isinstance(action.group, AffineTorusGroup) and isinstance(action.space, Torus):
         shift = (action.space.period * action.group.shift(g)).astype(points.dtype)
         moved, shift = jnp.broadcast_arrays(moved, shift)
@@ -130,9 +130,7 @@ def _vectorized(
     batch = points.shape[: points.ndim - rank]
     for leaf, one in zip(jax.tree.leaves(g), jax.tree.leaves(action.identity), strict=True):
         batch = jnp.broadcast_shapes(batch, leaf.shape[: leaf.ndim - one.ndim])
-    wide = jax.tree.map(
-        lambda leaf, one: jnp.broadcast_to(leaf, batch + one.shape), g, action.identity
-    )
+    wide = jax.tree.map(lambda leaf, one: jnp.broadcast_to(leaf, batch + one.shape), g, action.identity)
     for _ in batch:
         act = jax.vmap(act)
     return act(wide, jnp.broadcast_to(points, batch + action.space.point_shape))
@@ -152,6 +150,11 @@ class SignedAffine(NamedTuple):
     signs: Int[np.ndarray, "batch d"]
     shifts: Int[np.ndarray, "batch d"]
     denominator: int
+
+    def single(self, row: int) -> "SignedAffine":
+        """A batch of one: large tables are moved by one element at a time."""
+        here = slice(row, row + 1)
+        return SignedAffine(self.images[here], self.signs[here], self.shifts[here], self.denominator)
 
     def move_frequencies(self, frequencies: Int[np.ndarray, "D d"]) -> Int[np.ndarray, "batch D d"]:
         """A^{−T}k = Ak for each element and each frequency."""
@@ -286,9 +289,7 @@ def _torus_representation(
     return matrices
 
 
-def _fitted_representation(
-    action: Action, level: Level, g: Element
-) -> Float[np.ndarray, "batch m m"]:
+def _fitted_representation(action: Action, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
     """Least squares of φ(g⁻¹x) = φ(x) D(g) at random points, in float64 whatever the session."""
     space = action.space
     with jax.enable_x64(True):

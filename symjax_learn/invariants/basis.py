@@ -1,6 +1,6 @@
 """A basis of orthonormal functions on a space, with the evidence that it is the right one."""
 
-from typing import NamedTuple
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -12,7 +12,8 @@ from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, flatt
 from symjax_learn.invariants.action import Action
 
 
-class Certificate(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Certificate:
     """Why a basis spans exactly the invariant functions.
 
     Attributes:

@@ -187,9 +187,9 @@ def _by_averaging(action: Action, levels: Sequence[Level], memory_limit: int) ->
     ranks = [found.coefficients[i].shape[1] for i in kept]
     kept_levels = [levels[i] for i in kept]
     table = LinearCombinations(
-        action.space.functions(kept_levels),
-        tuple(jnp.asarray(found.coefficients[i], float) for i in kept),
-        sum(ranks),
+        table=action.space.functions(kept_levels),
+        coefficients=tuple(jnp.asarray(found.coefficients[i], float) for i in kept),
+        num_functions=sum(ranks),
     )
     basis = InvariantBasis(
         action.space,

@@ -20,9 +20,7 @@ from symjax_learn.invariants.routes.orbits import TorusOrbits, torus_orbits
 MAX_CHARACTER_ORDER = 10_000
 
 
-def invariant_count(
-    space: AbstractSpace, group: AbstractGroup | Action, max_eigenvalue: float
-) -> int:
+def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eigenvalue: float) -> int:
     """D_{Λ,G}, the number of independent invariant eigenfunctions with λ ≤ Λ; exact.
 
     For S_n, B_n, Young and sign groups by generating functions, at any n. For |G| ≤ 10,000 by
@@ -86,9 +84,7 @@ def orbit_counts(found: TorusOrbits, levels: Sequence[Level]) -> list[int]:
     return [counted[level_norm(level)] for level in levels]
 
 
-def _molien_counts(
-    sampler: YoungSampler | SignedSampler, levels: Sequence[Level]
-) -> list[int]:
+def _molien_counts(sampler: YoungSampler | SignedSampler, levels: Sequence[Level]) -> list[int]:
     """Orbits of Z^n under S_{n_1} × S_{n_2} × …, with or without signs, by |k|²; Python integers.
 
     One block contributes the multisets of its size of integers j (of j ≥ 0 with signs), each with
@@ -161,9 +157,7 @@ def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:
     return types
 
 
-def _trace_series(
-    cycles: tuple[tuple[int, int], ...], denominator: int, max_norm: int
-) -> np.ndarray:
+def _trace_series(cycles: tuple[tuple[int, int], ...], denominator: int, max_norm: int) -> np.ndarray:
     """Σ over fixed k of exp(−2πi k·b) q^{|k|²}: for each cycle Σ_a cos(2πaβ) q^{length·a²}."""
     series = np.zeros(max_norm + 1)
     series[0] = 1.0

@@ -1,5 +1,6 @@
 """Models on disk: one .npz of plain arrays, with a JSON header that names constructors. No pickle."""
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -7,10 +8,10 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from symjax_learn.algebra.groups import Transversals
 from symjax_learn.algebra.matrices import AffineMap, AffineTorusGroup
@@ -131,7 +132,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     if isinstance(value, int):
         return value if value.bit_length() < _MAX_DECIMAL_BITS else {"hexadecimal": hex(value)}
     if isinstance(value, jax.Array | np.ndarray):
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, Tracer):
             raise TypeError(f"model: {name} is being traced; save outside jit, vmap and grad.")
         arrays[name] = np.asarray(value)
         return {"array": name}
@@ -148,9 +149,9 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
 
 
 def _fields(value: Any) -> list[str] | None:
-    """The field names of a module or a named tuple."""
-    if isinstance(value, eqx.Module):
-        return list(type(value).__dataclass_fields__)
+    """The field names of a dataclass (a module is one) or a named tuple."""
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
     return list(value._fields) if hasattr(value, "_fields") else None
 
 

@@ -1,5 +1,7 @@
 """Kernel ridge regression with spectral kernels, plain and averaged over a group: the baselines."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -127,8 +129,8 @@ def _fit(
         if action is None:
             return functions.rows(points).astype(dtype)
 
-        def add(total: Array, g: Element) -> tuple[Array, None]:
-            return total + functions.rows(action.act(g, points)).astype(dtype), None
+        def add(total: Array, g: Element, act: Any = action.act) -> tuple[Array, None]:
+            return total + functions.rows(act(g, points)).astype(dtype), None
 
         start = jnp.zeros((functions.num_functions, points.shape[0]), dtype)
         total, _ = jax.lax.scan(add, start, elements)
@@ -144,7 +146,7 @@ def _fit(
         ).T
 
     def primal(alpha: Array) -> Array:
-        """c = M Σ_i φ̄(x_i) α_i, summed chunk by chunk."""
+        """C = M Σ_i φ̄(x_i) α_i, summed chunk by chunk."""
         num_chunks = -(-x.shape[0] // size)
         length = -(-x.shape[0] // num_chunks)
         pad = jnp.zeros((num_chunks * length - x.shape[0], alpha.shape[1]), dtype)

@@ -78,7 +78,7 @@ def _predict(functions: AbstractFunctions, coefficients: Array, points: Array) -
 
 
 class Data(NamedTuple):
-    """Checked training data: ``x`` (n, *point), ``y`` (n, o) and ``outputs``, the shape of one target."""
+    """Checked data: ``x`` (n, *point), ``y`` (n, o) and ``outputs``, the shape of one target."""
 
     x: Array
     y: Array
@@ -109,9 +109,7 @@ def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool
             f"y: expected one target for each of the {n} samples of x, shape ({n}, *outputs), and got "
             f"shape {targets.shape}."
         )
-    if not (
-        jnp.issubdtype(targets.dtype, jnp.floating) or jnp.issubdtype(targets.dtype, jnp.integer)
-    ):
+    if not (jnp.issubdtype(targets.dtype, jnp.floating) or jnp.issubdtype(targets.dtype, jnp.integer)):
         raise TypeError(f"y: targets are real numbers and got {targets.dtype}.")
     if values and not is_traced(points, targets):
         check_finite(points, "x")
@@ -129,9 +127,7 @@ def checked_penalty(penalty: object, num_samples: int) -> Array | None:
         if penalty != "loo":
             raise ValueError(f"penalty: expected 'loo' or a number >= 0 and got {penalty!r}.")
         if num_samples < 2:
-            raise ValueError(
-                "penalty: 'loo' leaves one sample out and needs at least 2; give a number."
-            )
+            raise ValueError("penalty: 'loo' leaves one sample out and needs at least 2; give a number.")
         return None
     if is_traced(penalty):
         return jnp.asarray(penalty)

@@ -88,10 +88,17 @@ def fit_ridge(
     eta = checked_penalty(penalty, len(data.x))
     traced = is_traced(basis, data, root_weights, kernel_weights, eta)
     n = len(data.x)
-    rows = _padded((data.x, data.y, root_weights))
+    x_rows, y_rows, w_rows = _padded((data.x, data.y, root_weights))
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
-            basis.functions, kernel_weights, *rows, jnp.asarray(n, jnp.int32), eta, intercept
+            basis.functions,
+            kernel_weights,
+            x_rows,
+            y_rows,
+            w_rows,
+            jnp.asarray(n, jnp.int32),
+            eta,
+            intercept,
         )
     if throw:
         raise_unless_ok(report)

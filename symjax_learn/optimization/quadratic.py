@@ -194,7 +194,9 @@ def _leave_one_out(
     """
     f, a = parts.corner.shape[0], parts.right.shape[0]
     squares = parts.singular**2
-    kept = jax.vmap(lambda ridge: jnp.where(alive, ridge / jnp.where(alive, squares + ridge, 1.0), 0.0))(grid)
+    kept = jax.vmap(lambda ridge: jnp.where(alive, ridge / jnp.where(alive, squares + ridge, 1.0), 0.0))(
+        grid
+    )
     inverse = jnp.where(alive, 1 / jnp.where(alive, parts.singular, 1.0), 0.0)
     targets = jnp.where(alive[:, None], parts.targets, 0.0)
     spanned = jnp.sum(alive) + f >= num_samples
@@ -255,7 +257,9 @@ def solve_kernel_ridge(
     if intercept:
         row = gram @ centre
         mean = centre @ row
-        kernel = gram - jnp.outer(centre, row) - jnp.outer(row, centre) + mean * jnp.outer(centre, centre)
+        kernel = (
+            gram - jnp.outer(centre, row) - jnp.outer(row, centre) + mean * jnp.outer(centre, centre)
+        )
         # Centring makes 1 a null vector; a large eigenvalue sets it apart from other null vectors.
         kernel = kernel + (1 + jnp.trace(kernel)) * jnp.outer(centre, centre)
     values, vectors = jnp.linalg.eigh(kernel)

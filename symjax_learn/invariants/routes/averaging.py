@@ -32,9 +32,7 @@ class LevelCoefficients(NamedTuple):
     residual: float
 
 
-def averaged_levels(
-    action: Action, levels: Sequence[Level], memory_limit: int
-) -> LevelCoefficients:
+def averaged_levels(action: Action, levels: Sequence[Level], memory_limit: int) -> LevelCoefficients:
     """The invariants of each level as the null space of I − P.
 
     Cost: |G|·m² for each level of dimension m, and O(m³).

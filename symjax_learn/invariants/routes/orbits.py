@@ -64,9 +64,7 @@ def monomial_orbits(
 
     num_generators, size = targets.shape
     sources = np.tile(np.arange(size), num_generators)
-    graph = csr_array(
-        (np.ones(num_generators * size), (sources, targets.ravel())), shape=(size, size)
-    )
+    graph = csr_array((np.ones(num_generators * size), (sources, targets.ravel())), shape=(size, size))
     num_orbits, labels = connected_components(graph, directed=False)
     potentials = np.zeros(size, np.int64)
     if phases.any():
@@ -115,7 +113,7 @@ def torus_orbits(
     targets = np.empty((len(generators.images), len(frequencies)), np.int64)
     phases = np.empty_like(targets)
     for row in range(len(targets)):  # one generator at a time: the moved table is large
-        one = SignedAffine(*(part[row : row + 1] for part in generators[:3]), generators.denominator)
+        one = generators.single(row)
         moved = one.move_frequencies(frequencies)
         phases[row] = one.phases(moved)[0]
         targets[row] = find_rows(frequencies, moved[0])
@@ -163,7 +161,7 @@ def invariant_plane_waves(
 
 
 def worst_residual(table: PlaneWaveSums, found: TorusOrbits) -> float:
-    """max over generators and functions of ‖D(g)c − c‖, from the finished arrays, in float64."""
+    """Max over generators and functions of ‖D(g)c − c‖, from the finished arrays, in float64."""
     frequencies, owners = np.asarray(table.frequencies), np.asarray(table.owners)
     angles = 2 * np.pi * np.asarray(table.shifts, np.float64)
     amplitudes = np.asarray(table.amplitudes, np.float64)[owners]
@@ -176,7 +174,7 @@ def worst_residual(table: PlaneWaveSums, found: TorusOrbits) -> float:
     owner_of = np.concatenate([owners, owners[moving]])
     coded = np.concatenate([signed, owner_of[:, None]], axis=1)
     for row in range(len(generators.images)):
-        one = SignedAffine(*(p[row : row + 1] for p in generators[:3]), generators.denominator)
+        one = generators.single(row)
         moved = one.move_frequencies(coded[:, :-1])
         phase = np.exp(2j * np.pi * one.phases(moved)[0] / one.denominator)
         places = find_rows(coded, np.concatenate([moved[0], owner_of[:, None]], axis=1))
