@@ -1,0 +1,1 @@
+"""What every entry of the registries satisfies, in float64 and in float32."""

@@ -1,0 +1,179 @@
+"""Groups, spaces, pairs, routes and estimators. One line adds a case, and it inherits every law."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import symjax_learn as sj
+
+X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
+# Absolute accuracy of an exact statement about numbers of order one.
+EXACT = 1e-12 if X64 else 1e-5
+
+HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
+CUBIC = [
+    [[0, 1, 0], [1, 0, 0], [0, 0, 1]],
+    [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+    [[-1, 0, 0], [0, 1, 0], [0, 0, 1]],
+]
+QUARTER_TURN = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+EYE3 = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+# name -> (constructor, order)
+GROUPS: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
+    "trivial(2)": (lambda: sj.trivial_group(2), 1),
+    "S_3": (lambda: sj.symmetric_group(3), 6),
+    "S_4": (lambda: sj.symmetric_group(4), 24),
+    "A_4": (lambda: sj.alternating_group(4), 12),
+    "A_5": (lambda: sj.alternating_group(5), 60),
+    "C_4": (lambda: sj.cyclic_group(4), 4),
+    "D_4": (lambda: sj.dihedral_group(4), 8),
+    "S_2 x S_1 x S_2": (lambda: sj.young_group(2, 1, 2), 4),
+    "{±1}^3": (lambda: sj.sign_group(3), 8),
+    "B_2": (lambda: sj.hyperoctahedral_group(2), 8),
+    "B_3": (lambda: sj.hyperoctahedral_group(3), 48),
+    "Frobenius 20": (lambda: sj.permutation_group([[1, 2, 3, 4, 0], [0, 2, 4, 1, 3]]), 20),
+    "rotations by 90°": (lambda: sj.signed_permutation_group([[1, 0]], [[1, -1]]), 4),
+    "glide": (lambda: sj.affine_torus_group([[[1, 0], [0, -1]]], [[0.5, 0.0]]), 2),
+    "p2gg": (
+        lambda: sj.affine_torus_group(
+            [[[1, 0], [0, -1]], [[-1, 0], [0, 1]]], [[HALF, HALF], [HALF, HALF]]
+        ),
+        4,
+    ),
+    "screw 4_1": (
+        lambda: sj.affine_torus_group([[[0, -1, 0], [1, 0, 0], [0, 0, 1]]], [[0, 0, 0.25]]),
+        4,
+    ),
+    "thirds": (
+        lambda: sj.affine_torus_group(
+            [[[0, 0, 1], [1, 0, 0], [0, 1, 0]], EYE3], [[0, 0, 0], [THIRD] * 3]
+        ),
+        9,
+    ),
+    "Pm-3m with a centring": (
+        lambda: sj.affine_torus_group([*CUBIC, EYE3], [[0] * 3] * 3 + [[HALF] * 3]),
+        96,
+    ),
+}
+# A linear part that is no isometry of the cubic torus: a group like any other, on another lattice.
+LATTICE_GROUPS = {"hexagonal": (lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]), 6)}
+
+SPACES: dict[str, tuple[sj.AbstractSpace, float]] = {
+    "circle": (sj.Torus(1), 16),
+    "T²": (sj.Torus(2), 10),
+    "T³ of period 1": (sj.Torus(3, 1.0), 3 * (2 * np.pi) ** 2),
+    "T^5": (sj.Torus(5), 2),
+}
+
+
+class Pair(NamedTuple):
+    """A space with a group on it, and a truncation."""
+
+    action: sj.Action
+    max_eigenvalue: float
+
+    def basis(self, route: str = "auto") -> sj.InvariantBasis:
+        """The invariant basis by one route."""
+        return sj.invariant_basis(
+            self.action.space, self.action, max_eigenvalue=self.max_eigenvalue, route=route
+        )
+
+
+def _on_torus(name: str) -> Callable[[], Pair]:
+    def pair() -> Pair:
+        group = GROUPS[name][0]()
+        period = 1.0 if group.degree == 3 else 2 * np.pi
+        max_norm = {2: 10, 3: 5, 4: 4, 5: 2}[group.degree]
+        return Pair(
+            sj.action(sj.Torus(group.degree, period), group), max_norm * (2 * np.pi / period) ** 2
+        )
+
+    return pair
+
+
+def turn(g: Any, point: Any) -> Any:
+    """A user's own action: the cyclic group turns the circle and leaves the second coordinate alone."""
+    angle = (2 * np.pi / 4) * g[0].astype(point.dtype)
+    return point + angle * jnp.asarray([1, 0], point.dtype)
+
+
+PAIRS: dict[str, Callable[[], Pair]] = {
+    **{name: _on_torus(name) for name in GROUPS},
+    "user's own: quarter turns": lambda: Pair(sj.action(sj.Torus(2), sj.cyclic_group(4), act=turn), 17),
+}
+# A route, and the pairs that it serves.
+ROUTES = {"orbits": tuple(GROUPS), "averaging": tuple(PAIRS)}
+PAIRS_AND_ROUTES = [(name, route) for route, names in ROUTES.items() for name in names]
+
+
+def _ridge(pair: Pair, x: Any, y: Any, **options: Any) -> sj.SpectralModel:
+    return sj.fit_ridge(pair.basis(), x, y, **options)
+
+
+def _averaged(pair: Pair, x: Any, y: Any, **options: Any) -> sj.SpectralModel:
+    return sj.fit_kernel_ridge(
+        pair.action.space, x, y, max_eigenvalue=pair.max_eigenvalue, action=pair.action, **options
+    )
+
+
+# Estimators of invariant functions: (pair, x, y, **options) -> model.
+ESTIMATORS: dict[str, Callable[..., sj.SpectralModel]] = {
+    "ridge": _ridge,
+    "averaged kernel ridge": _averaged,
+}
+
+
+def grid(space: sj.Torus, max_norm: int) -> jax.Array:
+    """Points on which the mean of a product of two waves with |k|² ≤ max_norm is its integral."""
+    side = np.arange(2 * int(np.sqrt(max_norm)) + 1)
+    axes = np.meshgrid(*[side / len(side)] * space.dimension, indexing="ij")
+    return jnp.asarray(np.stack(axes, -1).reshape(-1, space.dimension) * space.period, float)
+
+
+def brute_force(group: sj.AbstractGroup) -> tuple[np.ndarray, np.ndarray]:
+    """All elements x ↦ Ax + b as products of the generators, in integers: A, and 72·b modulo 72."""
+    matrices = np.asarray(group.matrix(group.generators)).round().astype(int)
+    shifts = np.zeros(matrices.shape[:2], int)
+    if hasattr(group, "denominator"):
+        shifts = 72 // group.denominator * np.asarray(group.generators.shift, int)
+    identity = (np.eye(group.degree, dtype=int), np.zeros(group.degree, int))
+    found = {_code(*identity): identity}
+    frontier = [identity]
+    while frontier:
+        products = [
+            (a @ c, (a @ d + b) % 72) for a, b in zip(matrices, shifts, strict=True) for c, d in frontier
+        ]
+        fresh = {_code(*product): product for product in products if _code(*product) not in found}
+        found.update(fresh)
+        frontier = list(fresh.values())
+    elements = list(found.values())
+    return np.stack([a for a, _ in elements]), np.stack([b for _, b in elements])
+
+
+def _code(matrix: np.ndarray, shift: np.ndarray) -> bytes:
+    return matrix.tobytes() + shift.tobytes()
+
+
+def codes(group: sj.AbstractGroup, elements: Any) -> list[bytes]:
+    """The library's elements, coded as those of brute force."""
+    matrices = np.asarray(group.matrix(elements)).round().astype(int)
+    shifts = np.zeros(matrices.shape[:2], int)
+    if hasattr(group, "denominator"):
+        shifts = 72 // group.denominator * np.asarray(elements.shift, int)
+    return [_code(a, b) for a, b in zip(matrices, shifts, strict=True)]
+
+
+def brute_force_codes(group: sj.AbstractGroup) -> set[bytes]:
+    """All elements, coded."""
+    return {_code(a, b) for a, b in zip(*brute_force(group), strict=True)}
+
+
+def moved(space: sj.Torus, matrices: np.ndarray, shifts: np.ndarray, x: Any) -> np.ndarray:
+    """All points by all elements of brute force, ``(elements, n, d)``, in float64."""
+    points = np.asarray(x, np.float64)
+    return np.einsum("gij,nj->gni", matrices, points) + (space.period * shifts / 72)[:, None]
