@@ -119,9 +119,10 @@ class AbstractGroup(eqx.Module):
                 f"max_order = {max_order:,}. Use generators or sample(key, shape) instead, or raise "
                 "max_order if you have the memory."
             )
-        chain = stabilizer_chain(self.faithful(self.generators))
-        points = self.faithful(jax.tree.map(lambda leaf: leaf[None], self.identity)).shape[1]
-        return self.from_faithful(chain.elements(points))
+        with jax.ensure_compile_time_eval():  # set-up work, also when a fit is being traced
+            chain = stabilizer_chain(self.faithful(self.generators))
+            points = self.faithful(jax.tree.map(lambda leaf: leaf[None], self.identity)).shape[1]
+            return self.from_faithful(chain.elements(points))
 
     def contains(self, g: Element) -> np.ndarray:
         """Membership of each element of a one-axis batch, exact (NumPy)."""

@@ -89,7 +89,7 @@ class LinearCombinations(AbstractFunctions):
     """
 
     table: AbstractFunctions
-    coefficients: tuple[Float[Array, "m r"], ...]
+    coefficients: tuple[Float[Array, "_ _"], ...]
     num_functions: int = eqx.field(static=True)
 
     @property

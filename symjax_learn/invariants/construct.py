@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
+from symjax_learn._types import is_traced
 from symjax_learn.algebra.groups import MAX_ELEMENTS, AbstractGroup, describe_order
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.torus import Torus
@@ -56,22 +58,23 @@ def eigenbasis(
 
     levels = _truncated_levels(space, max_eigenvalue, max_functions, cumulative)
     count = sum(level.multiplicity for level in levels)
+    multiplicities = [level.multiplicity for level in levels]
     refuse_beyond(
         memory_limit,
         count * (8 * space.dimension + 32),
         f"max_eigenvalue: a table of {count:,} eigenfunctions",
         "Lower it, raise memory_limit, or use invariant_basis with a structured route.",
     )
-    multiplicities = [level.multiplicity for level in levels]
-    return InvariantBasis(
-        space,
-        None,
-        space.functions(levels),
-        _eigenvalues(levels, multiplicities),
-        count,
-        "eigenbasis",
-        Certificate(count, "levels", count, math.inf, 0.0),
-    )
+    with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
+        return InvariantBasis(
+            space,
+            None,
+            space.functions(levels),
+            _eigenvalues(levels, multiplicities),
+            count,
+            "eigenbasis",
+            Certificate(count, "levels", count, math.inf, 0.0),
+        )
 
 
 def invariant_basis(
@@ -115,6 +118,11 @@ def invariant_basis(
     >>> basis.num_functions, basis.num_ambient
     (78, 110105)
     """
+    if is_traced(space, group):
+        raise TypeError(
+            "group: it is being traced, and a basis is exact set-up work; build it outside jit, vmap "
+            "and grad, and pass the basis in."
+        )
     acting = as_action(space, group)
     chosen = _chosen_route(acting, route)
 
@@ -132,8 +140,9 @@ def invariant_basis(
             for level in levels
         ]
 
-    levels = _truncated_levels(space, max_eigenvalue, max_functions, counts)
-    return construct(acting, levels, memory_limit)
+    with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
+        levels = _truncated_levels(space, max_eigenvalue, max_functions, counts)
+        return construct(acting, levels, memory_limit)
 
 
 def _chosen_route(action: Action, route: str) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+import jax
 import numpy as np
 
 from symjax_learn._chunks import MEMORY_LIMIT
@@ -43,9 +44,10 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     """
     acting = as_action(space, group)
     levels = checked_levels(space, max_eigenvalue)
-    counts, _ = level_counts(acting, levels)
-    if counts is None and isinstance(space, Torus) and acting.user_act is None:
-        counts = orbit_counts(torus_orbits(acting, space, levels, MEMORY_LIMIT), levels)
+    with jax.ensure_compile_time_eval():
+        counts, _ = level_counts(acting, levels)
+        if counts is None and isinstance(space, Torus) and acting.user_act is None:
+            counts = orbit_counts(torus_orbits(acting, space, levels, MEMORY_LIMIT), levels)
     if counts is None:
         raise ValueError(
             f"group: no exact count is known for {type(acting.group).__name__} on "

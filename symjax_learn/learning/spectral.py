@@ -129,7 +129,7 @@ def _fit(
     length = -(-x.shape[0] // num_chunks)
     points = split_rows(x, num_chunks, length)
     targets = split_rows(y.astype(dtype), num_chunks, length)
-    present = jnp.arange(num_chunks * length).reshape(num_chunks, length) < num_samples
+    present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
     root = jnp.where(present, split_rows(root_weights.astype(dtype), num_chunks, length), 0.0)
 
     def rows(chunk: Array) -> tuple[Array, Array, Array]:

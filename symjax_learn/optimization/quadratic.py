@@ -199,7 +199,7 @@ def _leave_one_out(
     )
     inverse = jnp.where(alive, 1 / jnp.where(alive, parts.singular, 1.0), 0.0)
     targets = jnp.where(alive[:, None], parts.targets, 0.0)
-    spanned = jnp.sum(alive) + f >= num_samples
+    spanned = jnp.sum(alive, dtype=jnp.int32) + f >= num_samples
 
     def squared(chunk: Array) -> Array:
         free, penalized, y = rows(chunk)
@@ -273,7 +273,10 @@ def solve_kernel_ridge(
         grid = largest * jnp.asarray(np.logspace(1, math.log10(floor), _GRID_POINTS), gram.dtype)
     else:
         grid = (n * penalty.astype(gram.dtype))[None]
-    inverse = jax.vmap(lambda ridge: jnp.where(penalized, 1 / (values + ridge), 0.0))(grid)  # (e, n)
+    cut = jnp.finfo(gram.dtype).eps * n * largest
+    # Without a penalty the null space of K is left out, and the status says so.
+    alive = penalized[None] & ((values > cut)[None] | (grid > 0)[:, None])
+    inverse = jnp.where(alive, 1 / jnp.where(alive, values[None] + grid[:, None], 1.0), 0.0)  # (e, n)
     alphas = jnp.einsum("ij,ej,jo->eio", vectors, inverse, image)
     leverages = jnp.einsum("ij,ej->ei", vectors**2, inverse)
     # e_i/(1 − h_i) with both sides divided by nη.
@@ -284,7 +287,7 @@ def solve_kernel_ridge(
     smallest = jnp.min(jnp.where(penalized, values, jnp.inf))
     condition = jnp.where(largest > 0, (largest + grid[best]) / (smallest + grid[best]), 1.0)
     chosen = grid[best] / n
-    deficient = smallest <= jnp.finfo(gram.dtype).eps * n * largest
+    deficient = smallest <= cut
     status = _status(free, alpha, grid[best], deficient, condition * precision)
     return alpha, RidgeSolution(
         free,

@@ -1,0 +1,119 @@
+"""Action axioms, and the matrices D(g) on eigenspaces, against brute-force evaluation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import symjax_learn as sj
+from tests.registry import EXACT, GROUPS, PAIRS, brute_force, codes, moved
+
+
+@pytest.fixture(params=PAIRS, scope="module")
+def pair(request):
+    return PAIRS[request.param]()
+
+
+def draw(pair, seed):
+    return pair.action.sample(jax.random.key(seed), (6,))
+
+
+def points_of(pair):
+    return pair.action.space.sample(jax.random.key(9), (6,))
+
+
+def distances(space, x, y):
+    """Geodesic distances on the torus, in float64."""
+    difference = (np.asarray(x, float) - np.asarray(y, float)) / space.period
+    return space.period * np.linalg.norm(difference - np.round(difference), axis=-1)
+
+
+def test_action_axioms(pair):
+    action, x = pair.action, points_of(pair)
+    g, h = draw(pair, 0), draw(pair, 1)
+    once = action.act(action.compose(g, h), x)
+    assert once.dtype == x.dtype
+    twice = action.act(g, action.act(h, x))
+    assert distances(action.space, once, twice).max() < 30 * EXACT
+    assert distances(action.space, action.act(action.identity, x), x).max() < 10 * EXACT
+
+
+def test_it_acts_by_isometries(pair):
+    action, x = pair.action, points_of(pair)
+    y = action.act(draw(pair, 0), x)
+    np.testing.assert_allclose(
+        distances(action.space, y[:, None], action.act(draw(pair, 0), x[::-1])[:, None]),
+        distances(action.space, x[:, None], x[::-1][:, None]),
+        atol=30 * EXACT,
+    )
+
+
+def test_batches_of_elements_and_points_broadcast(pair):
+    action, x, g = pair.action, points_of(pair), draw(pair, 0)
+    outer = action.act(jax.tree.map(lambda leaf: leaf[:, None], g), x[None])
+    assert outer.shape == (6, 6, *action.space.point_shape)
+    for i in (0, 3):
+        one = jax.tree.map(lambda leaf, i=i: leaf[i], g)
+        np.testing.assert_allclose(outer[i], action.act(one, x), atol=10 * EXACT)
+        np.testing.assert_allclose(outer[i, 2], action.act(one, x[2]), atol=10 * EXACT)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_it_moves_points_as_brute_force_does(name):
+    pair = PAIRS[name]()
+    action, x = pair.action, points_of(pair)
+    matrices, shifts = brute_force(action.group)
+    expected = dict(zip(_codes(matrices, shifts), moved(action.space, matrices, shifts, x), strict=True))
+    g = draw(pair, 4)
+    y = action.act(jax.tree.map(lambda leaf: leaf[:, None], g), x[None])
+    for code, points in zip(codes(action.group, g), y, strict=True):
+        assert distances(action.space, points, expected[code]).max() < 30 * EXACT
+
+
+def _codes(matrices, shifts):
+    return [a.tobytes() + b.tobytes() for a, b in zip(matrices, shifts, strict=True)]
+
+
+def test_representation_is_orthogonal_and_a_homomorphism(pair):
+    action = pair.action
+    g, h = draw(pair, 0), draw(pair, 1)
+    for level in action.space.levels(pair.max_eigenvalue):
+        left, right = action.representation(level, g), action.representation(level, h)
+        product = action.representation(level, action.compose(g, h))
+        assert product.dtype == np.float64
+        np.testing.assert_allclose(left @ right, product, atol=1e-10)
+        identity = np.eye(level.multiplicity)
+        np.testing.assert_allclose(left.mT @ left, np.broadcast_to(identity, left.shape), atol=1e-10)
+
+
+def test_representation_is_that_of_the_moved_eigenfunctions(pair):
+    action, x = pair.action, points_of(pair)
+    g = draw(pair, 0)
+    pulled = action.act(action.inverse(g), x)  # φ(g⁻¹x) = φ(x) D(g), one element for each point
+    for level in action.space.levels(pair.max_eigenvalue)[:4]:
+        here = np.asarray(action.space.eigenfunctions(level, x))
+        there = np.asarray(action.space.eigenfunctions(level, pulled))
+        expected = np.einsum("nj,njk->nk", here, action.representation(level, g))
+        np.testing.assert_allclose(there, expected, atol=300 * EXACT)
+
+
+def test_a_user_act_that_is_no_isometry_is_refused():
+    stretch = sj.action(sj.Torus(1), sj.cyclic_group(2), act=lambda g, x: x * (1 + g[0]).astype(x.dtype))
+    level = sj.Torus(1).levels(1)[1]
+    with pytest.raises(ValueError, match=r"act: element 0 carries .* out of .* isometries"):
+        stretch.representation(level, stretch.generators)
+
+
+def test_an_action_is_accepted_where_a_group_is_and_must_be_on_the_same_space():
+    action = sj.action(sj.Torus(2), sj.symmetric_group(2))
+    assert sj.invariant_count(sj.Torus(2), action, 5) == sj.invariant_count(
+        sj.Torus(2), sj.symmetric_group(2), 5
+    )
+    with pytest.raises(ValueError, match=r"group: this action is on .*same space"):
+        sj.invariant_basis(sj.Torus(2, 1.0), action, max_eigenvalue=40)
+
+
+def test_points_keep_their_dtype():
+    action = sj.action(sj.Torus(2), sj.sign_group(2))
+    x = jnp.ones((3, 2), jnp.float32)
+    assert action.act(action.sample(jax.random.key(0), (3,)), x).dtype == jnp.float32

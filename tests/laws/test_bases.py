@@ -1,0 +1,163 @@
+"""Every route on every pair: invariance, orthonormality, the exact count, the same subspace."""
+
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import symjax_learn as sj
+from tests.registry import (
+    EXACT,
+    GROUPS,
+    PAIRS,
+    PAIRS_AND_ROUTES,
+    X64,
+    brute_force,
+    grid,
+    moved,
+)
+
+
+class Case:
+    """One pair by one route, made once."""
+
+    def __init__(self, name, route):
+        self.name, self.pair = name, PAIRS[name]()
+        self.action, self.space = self.pair.action, self.pair.action.space
+        self.basis = self.pair.basis(route)
+        self.max_norm = round(self.pair.max_eigenvalue / self.space.unit_eigenvalue)
+
+
+@pytest.fixture(params=PAIRS_AND_ROUTES, ids=lambda pair: f"{pair[0]}-{pair[1]}", scope="module")
+def case(request):
+    return Case(*request.param)
+
+
+def burnside(space, group, max_norm):
+    """(1/|G|) Σ_g tr D(g) with every element and every frequency enumerated."""
+    matrices, shifts = brute_force(group)
+    side = np.arange(-math.isqrt(max_norm), math.isqrt(max_norm) + 1)
+    k = np.stack(np.meshgrid(*[side] * space.dimension, indexing="ij"), -1).reshape(-1, space.dimension)
+    k = k[(k**2).sum(axis=1) <= max_norm]
+    traces = 0
+    for matrix, shift in zip(matrices, shifts, strict=True):
+        fixed = k[(k @ matrix.T == k).all(axis=1)]
+        traces += np.exp(-2j * np.pi * (fixed @ shift) / 72).sum()
+    return traces / len(matrices)
+
+
+def test_certificate(case):
+    certificate = case.basis.certificate
+    assert certificate.rank == case.basis.num_functions == len(case.basis.eigenvalues)
+    assert certificate.residual < (1e-10 if X64 else 1e-5)
+    assert certificate.gap > 1e6
+    if case.name in GROUPS:
+        assert certificate.count == certificate.rank
+        assert certificate.source in ("molien", "character")
+    else:
+        assert certificate.source == "none"
+
+
+def test_as_many_functions_as_burnside_counts(case):
+    if case.name in GROUPS:
+        expected = burnside(case.space, case.action.group, case.max_norm)
+        assert case.basis.num_functions == pytest.approx(expected, abs=1e-8)
+    else:  # cos and sin of 4kx (k = 1), times the waves in the second coordinate, with |k|² ≤ 17
+        assert case.basis.num_functions == 9 + 2 * 3
+
+
+def test_invariant_under_every_element(case):
+    x = case.space.sample(jax.random.key(0), (6,))
+    if case.name in GROUPS:
+        everywhere = moved(case.space, *brute_force(case.action.group), x)
+    else:
+        elements = jax.tree.map(lambda leaf: leaf[:, None], case.action.elements())
+        everywhere = np.asarray(case.action.act(elements, x[None]))
+    here, there = case.basis(x), case.basis(jnp.asarray(everywhere, x.dtype))
+    np.testing.assert_allclose(there, jnp.broadcast_to(here, there.shape), atol=300 * EXACT)
+
+
+def test_orthonormal(case):
+    features = np.asarray(case.basis(grid(case.space, case.max_norm)), float)
+    gram = features.T @ features / len(features)
+    np.testing.assert_allclose(gram, np.eye(case.basis.num_functions), atol=30 * EXACT)
+
+
+def test_ordered_by_eigenvalue_and_within_the_ambient_space(case):
+    eigenvalues = np.asarray(case.basis.eigenvalues, float)
+    assert eigenvalues[0] == 0
+    assert (np.diff(eigenvalues) >= 0).all()
+    assert eigenvalues[-1] <= case.pair.max_eigenvalue * (1 + 1e-6)
+    ambient = sj.eigenbasis(case.space, max_eigenvalue=case.pair.max_eigenvalue)
+    assert case.basis.num_ambient == ambient.num_functions
+    # Each function lies in the span of the eigenfunctions of its own eigenvalue.
+    x = grid(case.space, case.max_norm)
+    whole, ours = np.asarray(ambient(x), float), np.asarray(case.basis(x), float)
+    coefficients = whole.T @ ours / len(x)
+    np.testing.assert_allclose(whole @ coefficients, ours, atol=100 * EXACT)
+    foreign = ~np.isclose(np.asarray(ambient.eigenvalues)[:, None], eigenvalues[None], rtol=1e-6)
+    assert np.abs(coefficients[foreign]).max(initial=0) < 30 * EXACT
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_routes_span_the_same_subspace(name):
+    ours, oracle = Case(name, "orbits"), Case(name, "averaging")
+    x = grid(ours.space, ours.max_norm)
+    mixed = np.asarray(ours.basis(x), float).T @ np.asarray(oracle.basis(x), float) / len(x)
+    np.testing.assert_allclose(mixed @ mixed.T, np.eye(len(mixed)), atol=100 * EXACT)
+    np.testing.assert_allclose(ours.basis.eigenvalues, oracle.basis.eigenvalues, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["B_2", "p2gg", "user's own: quarter turns"])
+def test_composes_under_jit_vmap_and_grad_and_compiles_once(name):
+    basis = PAIRS[name]().basis()
+    x = basis.space.sample(jax.random.key(1), (5, 2))
+    features = basis(x)
+    assert features.shape == (5, 2, basis.num_functions)
+    chex.clear_trace_counter()
+    traced = chex.assert_max_traces(lambda basis, x: basis(x), n=1)
+    compiled = jax.jit(traced)
+    np.testing.assert_allclose(compiled(basis, x), features, atol=100 * EXACT)
+    compiled(basis, x + 1)  # a second trace would raise
+    np.testing.assert_allclose(jax.vmap(basis)(x), features, atol=100 * EXACT)
+    np.testing.assert_allclose(jnp.stack([basis(point) for point in x]), features, atol=100 * EXACT)
+    # The derivative along each coordinate, against central differences.
+    slopes = jax.jacfwd(basis)(x[0, 0])
+    step = 1e-4 if X64 else 1e-2
+    steps = step * jnp.eye(2, dtype=x.dtype)
+    differences = (basis(x[0, :1] + steps) - basis(x[0, :1] - steps)).T / (2 * step)
+    np.testing.assert_allclose(slopes, differences, atol=1e-5 if X64 else 2e-2)
+
+
+@pytest.mark.parametrize("route", ["orbits", "averaging"])
+def test_max_functions_keeps_the_largest_number_of_whole_levels(route):
+    space, group = sj.Torus(2), sj.symmetric_group(2)
+    whole = sj.invariant_basis(space, group, max_eigenvalue=20)
+    sizes = np.unique(
+        np.searchsorted(np.asarray(whole.eigenvalues), np.asarray(whole.eigenvalues), "right")
+    )
+    for budget in (1, 2, 7, 12):
+        basis = sj.invariant_basis(space, group, max_functions=budget, route=route)
+        assert basis.num_functions == max(size for size in sizes if size <= budget)
+
+
+def test_max_functions_without_an_exact_count():
+    pair = PAIRS["user's own: quarter turns"]()
+    basis = sj.invariant_basis(pair.action.space, pair.action, max_functions=10)
+    assert basis.num_functions == 7  # 1, 3, 5, 7, 11, … up to |k|² = 0, 1, 4, 9, 16
+    assert sj.eigenbasis(sj.Torus(2), max_functions=20).num_functions == 13
+
+
+def test_float32_points_give_float32_features_in_every_session():
+    basis = sj.invariant_basis(sj.Torus(2), sj.sign_group(2), max_eigenvalue=9)
+    assert basis(jnp.ones((3, 2), jnp.float32)).dtype == jnp.float32
+
+
+def test_nan_propagates():
+    basis = sj.invariant_basis(sj.Torus(2), sj.sign_group(2), max_eigenvalue=9)
+    features = basis(jnp.asarray([[0.0, 1.0], [jnp.nan, 0.0]]))
+    assert bool(jnp.isfinite(features[0]).all())
+    assert bool(jnp.isnan(features[1, 1:]).any())
