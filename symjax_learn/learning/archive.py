@@ -99,14 +99,19 @@ def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> 
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated or damaged, not a model, of an unknown version, names an
             unknown constructor, or holds float64 arrays while x64 is off.
+
+    >>> import symjax_learn as sj
+    >>> sj.load("no/such/model.npz")
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}  # zip checks every CRC
         header = json.loads(bytes(arrays["header"]))
     except FileNotFoundError:
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
         raise ValueError(
             f"path: {os.fspath(path)!r} is truncated, damaged or not a model file ({error}); save the "
             "model again."

@@ -1,0 +1,158 @@
+"""Models on disk: the same predictions in a fresh process, and every way a file can be wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import symjax_learn as sj
+from tests.registry import PAIRS, turn
+
+
+def fitted(name, route="auto"):
+    pair = PAIRS[name]()
+    x = pair.action.space.sample(jax.random.key(0), (12,))
+    y = jax.random.normal(jax.random.key(1), (12, 2))
+    return sj.fit_ridge(pair.basis(route), x, y, penalty=1e-2), x
+
+
+@pytest.mark.parametrize(
+    ("name", "route"),
+    [("B_3", "orbits"), ("A_4", "orbits"), ("S_3", "averaging"), ("Pm-3m with a centring", "orbits")],
+)
+def test_a_loaded_model_is_the_same_in_every_part(name, route, tmp_path):
+    model, x = fitted(name, route)
+    sj.save(tmp_path / "model.npz", model)
+    again = sj.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again(x), model(x))
+    assert jax.tree.structure(again) == jax.tree.structure(model)
+    for ours, theirs in zip(jax.tree.leaves(model), jax.tree.leaves(again), strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    key = jax.random.key(5)
+    assert sj.invariance_discrepancy(key, again, again.basis.action, x) == sj.invariance_discrepancy(
+        key, model, model.basis.action, x
+    )
+
+
+def test_a_fresh_process_predicts_bitwise_the_same(tmp_path):
+    model, x = fitted("B_3")
+    sj.save(tmp_path / "model.npz", model)
+    np.save(tmp_path / "x.npy", np.asarray(x))
+    code = (
+        "import numpy as np, symjax_learn as sj; "
+        f"model = sj.load({str(tmp_path / 'model.npz')!r}); "
+        f"np.save({str(tmp_path / 'y.npy')!r}, np.asarray(model(np.load({str(tmp_path / 'x.npy')!r}))))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), model(x))
+
+
+def test_an_order_of_many_digits_is_kept(tmp_path):
+    space, group = sj.Torus(2000), sj.symmetric_group(2000)
+    # No basis of this group is built here: the archive is what is tested.
+    whole = sj.eigenbasis(sj.Torus(1), max_eigenvalue=1)
+    model = sj.fit_ridge(whole, jnp.asarray([[0.0], [1.0]]), jnp.ones(2), penalty=1.0)
+    labelled = eqx.tree_at(
+        lambda m: m.basis.action, model, sj.action(space, group), is_leaf=lambda leaf: leaf is None
+    )
+    sj.save(tmp_path / "model.npz", labelled)
+    assert sj.load(tmp_path / "model.npz").basis.action.order == group.order
+
+
+def test_saving_is_atomic_and_replaces(tmp_path):
+    model, x = fitted("B_2")
+    path = tmp_path / "model.npz"
+    sj.save(path, model)
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match=r"model: model\.coefficients is being traced; save outside jit"):
+        jax.jit(lambda c: sj.save(path, _with_coefficients(model, c)))(model.coefficients)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["model.npz"]
+    sj.save(path, _with_coefficients(model, 2 * model.coefficients))
+    np.testing.assert_array_equal(sj.load(path)(x), 2 * model(x))
+
+
+def _with_coefficients(model, coefficients):
+    return sj.SpectralModel(model.basis, coefficients, model.penalty, model.report)
+
+
+def test_a_function_is_never_stored(tmp_path):
+    model, _ = fitted("user's own: quarter turns")
+    assert model.basis.action.user_act is turn
+    with pytest.raises(TypeError, match=r"model\.basis\.action\.user_act .*cannot be stored"):
+        sj.save(tmp_path / "model.npz", model)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def stored(tmp_path):
+    model, _ = fitted("B_2")
+    sj.save(tmp_path / "model.npz", model)
+    return tmp_path / "model.npz"
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, -1])
+def test_a_truncated_file_is_refused(stored, kept):
+    content = stored.read_bytes()
+    stored.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    with pytest.raises(ValueError, match=r"path: .*model\.npz' is truncated, damaged or not a model"):
+        sj.load(stored)
+
+
+def test_a_damaged_file_is_refused(stored):
+    content = bytearray(stored.read_bytes())
+    middle = content.index(b"model.coefficients.npy") + 200
+    content[middle] ^= 0xFF
+    stored.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"path: .*is truncated, damaged or not a model"):
+        sj.load(stored)
+
+
+def rewritten(stored, change):
+    """The file with its header changed."""
+    with np.load(stored) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    header = json.loads(bytes(arrays["header"]))
+    change(header)
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(stored, **arrays)
+
+
+def test_an_unknown_version_is_refused(stored):
+    rewritten(stored, lambda header: header.update(version=99))
+    with pytest.raises(ValueError, match=r"path: .*format version 99 and this release reads version 1"):
+        sj.load(stored)
+
+
+def test_another_kind_of_file_is_refused(stored, tmp_path):
+    rewritten(stored, lambda header: header.update(format="something else"))
+    with pytest.raises(ValueError, match=r"path: .*is not a model of this library"):
+        sj.load(stored)
+    np.savez(tmp_path / "arrays.npz", x=np.ones(3))
+    with pytest.raises(ValueError, match=r"path: .*not a model file"):
+        sj.load(tmp_path / "arrays.npz")
+    np.save(tmp_path / "array.npy", np.ones(3))
+    with pytest.raises(ValueError, match=r"path: .*not a model file"):
+        sj.load(tmp_path / "array.npy")
+    with pytest.raises(FileNotFoundError):
+        sj.load(tmp_path / "nothing.npz")
+
+
+def test_an_unknown_constructor_is_refused_and_never_imported(stored):
+    rewritten(stored, lambda header: header["model"].update(constructor="os.system"))
+    with pytest.raises(ValueError, match=r"path: .*constructor 'os\.system'.*constructors="):
+        sj.load(stored)
+
+
+def test_a_float64_model_needs_x64(tmp_path):
+    with jax.enable_x64(True):
+        sj.save(tmp_path / "model.npz", fitted("B_2")[0])
+    with jax.enable_x64(False), pytest.raises(ValueError, match=r"path: .*float64 .*JAX_ENABLE_X64=1"):
+        sj.load(tmp_path / "model.npz")
