@@ -20,15 +20,18 @@ def chunk_rows(width: int) -> int:
 def map_columns(function: Callable[[Array], Array], points: Array, rows: int) -> Array:
     """``function(points)`` for a function ``(batch, *point) -> (outputs, batch)``, in chunks.
 
-    At most ``rows`` points are in flight. Chunks are of equal size and the last is padded with
-    copies of the first point, so that only one shape is compiled.
+    At most ``rows`` points are in flight, also in a reverse pass, which evaluates each chunk again
+    instead of keeping it. Chunks are of equal size and the last is padded with copies of the first
+    point, so that only one shape is compiled.
     """
     n = points.shape[0]
     if n <= rows:
         return function(points)
     num_chunks = -(-n // rows)
     rows = -(-n // num_chunks)
-    answer = jax.lax.map(function, split_rows(points, num_chunks, rows))  # (chunks, outputs, rows)
+    answer = jax.lax.map(
+        jax.checkpoint(function), split_rows(points, num_chunks, rows)
+    )  # (chunks, outputs, rows)
     return jnp.moveaxis(answer, 0, 1).reshape(answer.shape[1], num_chunks * rows)[:, :n]
 
 

@@ -17,6 +17,7 @@ eigenfunction, ``Φ`` the matrix of features, ``η`` the penalty.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
@@ -33,3 +34,20 @@ Element = PyTree[AnyArray]
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is being traced by jit, vmap or grad, so that its values are unknown."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def as_array(name: str, values: Any) -> AnyArray:
+    """``values`` as an array, of NumPy unless JAX made it: its structure is not yet checked.
+
+    Raises:
+        ValueError: nested sequences of unequal lengths.
+    """
+    if isinstance(values, jax.Array) or is_traced(values):
+        return jnp.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: expected an array and got nested sequences of unequal lengths; give rows of one "
+            "length."
+        ) from error

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, FloatArray, IntArray
+from symjax_learn._types import AnyArray, FloatArray, IntArray, as_array
 from symjax_learn.algebra.groups import (
     AbstractGroup,
     AbstractSampler,
@@ -127,7 +127,7 @@ def affine_torus_group(matrices: Any, shifts: Any) -> AffineTorusGroup:
     >>> glide.order
     2
     """
-    integers = np.asarray(matrices)
+    integers = np.asarray(as_array("matrices", matrices))
     if integers.ndim != 3 or integers.shape[1] != integers.shape[2] or integers.size == 0:
         raise ValueError(
             f"matrices: expected a non-empty (number of generators, d, d) array and got shape "

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from symjax_learn._types import AnyArray, FloatArray, IntArray, Key
+from symjax_learn._types import AnyArray, FloatArray, IntArray, Key, as_array
 from symjax_learn.algebra.groups import (
     AbstractGroup,
     AbstractSampler,
@@ -187,7 +187,7 @@ def signed_permutation_group(permutations: Any, signs: Any) -> SignedPermutation
     4
     """
     images = _checked_permutations("permutations", permutations)
-    raw = np.asarray(signs)
+    raw = np.asarray(as_array("signs", signs))
     if raw.shape != images.shape:
         raise ValueError(
             f"signs: expected the shape of permutations, {images.shape}, and got {raw.shape}. Give "
@@ -223,7 +223,7 @@ def named_signed_group(
 
 def _checked_permutations(name: str, generators: Any) -> Int[np.ndarray, "k d"]:
     """Generators as int32 rows, or an error that names the row."""
-    images = np.asarray(generators)
+    images = np.asarray(as_array(name, generators))
     if images.ndim != 2 or images.size == 0:
         raise ValueError(
             f"{name}: expected a non-empty (number of generators, n) array of images and got shape "

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from symjax_learn._chunks import chunk_rows, map_columns
-from symjax_learn._types import AnyArray, FloatArray, Key
+from symjax_learn._types import AnyArray, FloatArray, Key, as_array
 
 
 class Level(NamedTuple):
@@ -130,7 +130,7 @@ def flatten_points(space: AbstractSpace, points: AnyArray, name: str) -> tuple[A
         TypeError: the points are not floating.
         ValueError: the trailing axes are not ``space.point_shape``.
     """
-    points = jnp.asarray(points)
+    points = as_array(name, points)
     shape = space.point_shape
     if not jnp.issubdtype(points.dtype, jnp.floating):
         raise TypeError(
@@ -144,7 +144,7 @@ def flatten_points(space: AbstractSpace, points: AnyArray, name: str) -> tuple[A
             f"{type(space).__name__} and got {points.shape}."
         )
     batch = points.shape[:cut]
-    return points.reshape(math.prod(batch), *shape), batch
+    return jnp.asarray(points).reshape(math.prod(batch), *shape), batch
 
 
 def check_finite(points: AnyArray, name: str) -> None:

@@ -142,11 +142,13 @@ class Torus(AbstractSpace):
         check_finite(points, "points")
 
 
+@jax.custom_jvp
 def cosine_of_turns(turns: Array) -> Array:
     """cos(2πt), to about 4 units of rounding, from its Taylor series on half a turn.
 
     As 1 − 2 sin²(πt) with t reduced exactly to [−½, ½] by rounding: a polynomial, so that it fuses
-    with what makes t (4 times faster than a library cosine on CPU) and has exact derivatives.
+    with what makes t (4 times faster than a library cosine on CPU). Its derivative is
+    2π cos 2π(t + ¼), of which a reverse pass keeps one array and not each step of the series.
     """
     turns = turns - jnp.round(turns)
     terms = 8 if turns.dtype == jnp.float32 else 12
@@ -155,6 +157,13 @@ def cosine_of_turns(turns: Array) -> Array:
     for k in range(terms - 2, -1, -1):
         series = series * square + (-1) ** k / math.factorial(2 * k + 1)
     return 1 - 2 * square * series**2
+
+
+@cosine_of_turns.defjvp
+def _cosine_of_turns_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (turns,), (rate,) = primals, tangents
+    slope = 2 * math.pi * cosine_of_turns(turns + 0.25)
+    return cosine_of_turns(turns), slope * rate
 
 
 def plane_wave_sums(

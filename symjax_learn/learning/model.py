@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, FloatArray, is_traced
+from symjax_learn._types import AnyArray, FloatArray, as_array, is_traced
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
     AbstractSpace,
@@ -103,14 +103,18 @@ def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool
     (n,) = batch
     if n == 0:
         raise ValueError("x: there are no samples (n = 0); a fit needs at least one.")
-    targets = jnp.asarray(y)
+    targets = as_array("y", y)
     if targets.ndim == 0 or targets.shape[0] != n:
         raise ValueError(
             f"y: expected one target for each of the {n} samples of x, shape ({n}, *outputs), and got "
             f"shape {targets.shape}."
         )
     if not (jnp.issubdtype(targets.dtype, jnp.floating) or jnp.issubdtype(targets.dtype, jnp.integer)):
-        raise TypeError(f"y: targets are real numbers and got {targets.dtype}.")
+        raise TypeError(
+            f"y: targets are real numbers and got {targets.dtype}; convert them, for example labels to "
+            "0.0 and 1.0."
+        )
+    targets = jnp.asarray(targets)
     if values and not is_traced(points, targets):
         check_finite(points, "x")
         check_finite(targets, "y")
