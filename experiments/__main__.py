@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from experiments import quickstart
+from experiments import foundation, quickstart
 from experiments.storage import save_results
 
-EXPERIMENTS = {"quickstart": quickstart}
+EXPERIMENTS = {"foundation": foundation, "quickstart": quickstart}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,9 +41,9 @@ def _run(name: str, config_name: str, out: Path) -> int:
     folder = out / name
     save_results(folder, results, config, seconds=time.perf_counter() - start)
     print(module.table(results))
-    from paper_figures import draw
+    from paper_figures import FIGURES, draw
 
-    for path in draw(name, folder, folder):
+    for path in draw(name, folder, folder) if name in FIGURES else [folder]:
         print(f"wrote {path}")
     return 0
 

@@ -29,7 +29,7 @@ def draw(results: Path, out: Path) -> list[Path]:
                     alpha=0.15,
                     lw=0,
                 )
-                seconds = np.median(data["seconds"][m, k][:, 1:], axis=1)
+                seconds = np.median(data["seconds"][m, k], axis=1)
                 bottom.plot(sizes, seconds, **line)
             top.set_title(
                 f"{material}, highest phonon branch, |G| = {data['group_orders'][m]}", fontsize=9

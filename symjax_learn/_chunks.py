@@ -29,9 +29,9 @@ def map_columns(function: Callable[[Array], Array], points: Array, rows: int) ->
         return function(points)
     num_chunks = -(-n // rows)
     rows = -(-n // num_chunks)
-    answer = jax.lax.map(
-        jax.checkpoint(function), split_rows(points, num_chunks, rows)
-    )  # (chunks, outputs, rows)
+    # A lambda, because the method of a module that holds arrays cannot be hashed.
+    evaluate = jax.checkpoint(lambda chunk: function(chunk))
+    answer = jax.lax.map(evaluate, split_rows(points, num_chunks, rows))  # (chunks, outputs, rows)
     return jnp.moveaxis(answer, 0, 1).reshape(answer.shape[1], num_chunks * rows)[:, :n]
 
 
@@ -57,4 +57,4 @@ def _in_units(num_bytes: int) -> str:
     whole = num_bytes >> (10 * power)
     if whole >= 10**6:
         return f"10^{len(str(whole)) - 1} {unit}"
-    return f"{num_bytes / 2 ** (10 * power):.3g} {unit}"
+    return f"{num_bytes / 2 ** (10 * power):.4g} {unit}"
