@@ -43,7 +43,7 @@ class Config:
     penalty: float = 1e-4
     num_discrepancy: int = 1000
     set_up: tuple[int, int] = (10, 8)
-    num_repeats: int = 5
+    num_repeats: int = 20
 
 
 CONFIGS = {
@@ -163,7 +163,7 @@ def _import(config: Config) -> dict[str, float]:
     beneath, ours = "import jax, equinox, lineax", "import symjax_learn"
     for statement in (beneath, ours):  # once to warm the disk's cache
         _process_seconds(statement)
-    ratios = [_process_seconds(ours) / _process_seconds(beneath) for _ in range(config.num_repeats)]
+    ratios = [_process_seconds(ours) / _process_seconds(beneath) for _ in range(min(7, config.num_repeats))]
     return {"import_ratio": float(np.median(ratios))}
 
 
