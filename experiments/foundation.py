@@ -163,7 +163,9 @@ def _import(config: Config) -> dict[str, float]:
     beneath, ours = "import jax, equinox, lineax", "import symjax_learn"
     for statement in (beneath, ours):  # once to warm the disk's cache
         _process_seconds(statement)
-    ratios = [_process_seconds(ours) / _process_seconds(beneath) for _ in range(min(7, config.num_repeats))]
+    ratios = [
+        _process_seconds(ours) / _process_seconds(beneath) for _ in range(min(7, config.num_repeats))
+    ]
     return {"import_ratio": float(np.median(ratios))}
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 
 from paper_figures.style import LINES, STYLE, load_results, new_figure, save_figure
 

@@ -14,6 +14,7 @@ truncation, ``D(g)`` the orthogonal matrix of g on an eigenspace, ``φ`` an orth
 eigenfunction, ``Φ`` the matrix of features, ``η`` the penalty.
 """
 
+import operator
 from typing import Any
 
 import jax
@@ -51,3 +52,21 @@ def as_array(name: str, values: Any) -> AnyArray:
             f"{name}: expected an array and got nested sequences of unequal lengths; give rows of one "
             "length."
         ) from error
+
+
+def checked_count(name: str, value: Any, least: int = 1) -> int:
+    """An integer (of Python or NumPy, no boolean) of at least ``least``.
+
+    Raises:
+        TypeError: it is no integer.
+        ValueError: it is smaller.
+    """
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__") or is_traced(value):
+        raise TypeError(f"{name}: expected an integer and got {value!r}.")
+    try:
+        count = operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name}: expected an integer and got {value!r}.") from error
+    if count < least:
+        raise ValueError(f"{name}: expected at least {least} and got {count}.")
+    return count

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from symjax_learn._types import FloatArray, Key
+from symjax_learn._types import FloatArray, Key, checked_count
 from symjax_learn.geometry.spaces import flatten_points
-from symjax_learn.invariants.action import Action
+from symjax_learn.invariants.action import Action, checked_action
 
 # Moved points that exist at once.
 _CHUNK_POINTS = 2**16
@@ -37,8 +37,9 @@ def invariance_discrepancy(
         A Python float.
 
     Raises:
-        ValueError: there is no point, ``num_samples`` < 1, or f is not finite somewhere (an unknown
-            discrepancy is not a small one).
+        TypeError: no action.
+        ValueError: there is no point, ``num_samples`` < 1, f does not map batches, or f is not finite
+            somewhere (an unknown discrepancy is not a small one).
 
     Cost: num_samples·n evaluations.
 
@@ -48,12 +49,17 @@ def invariance_discrepancy(
     >>> sj.invariance_discrepancy(jax.random.key(1), lambda x: x.max(axis=1), flip, x)
     0.0
     """
+    checked_action(action)
     points, _ = flatten_points(action.space, x, "x")
-    if num_samples < 1:
-        raise ValueError(f"num_samples: expected at least 1 and got {num_samples}.")
+    num_samples = checked_count("num_samples", num_samples)
     if len(points) == 0:
         raise ValueError("x: there are no points.")
-    here = function(points)
+    here = jnp.asarray(function(points))
+    if here.shape[:1] != points.shape[:1] or not jnp.issubdtype(here.dtype, jnp.number):
+        raise ValueError(
+            f"function: expected numbers of shape ({len(points)}, *outputs) for {len(points)} points "
+            f"and got shape {here.shape} of {here.dtype}; wrap a function of one point in jax.vmap."
+        )
     elements = action.sample(key, (num_samples,))
     size = max(1, _CHUNK_POINTS // len(points))
     worst = jnp.zeros(())

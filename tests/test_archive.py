@@ -125,6 +125,34 @@ def rewritten(stored, change):
     np.savez(stored, **arrays)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.pop("model"),
+        lambda header: header["model"]["fields"].pop("penalty"),
+        lambda header: header["model"]["fields"]["penalty"].update(array="nothing"),
+        lambda header: header["model"]["fields"].update(penalty={}),
+        lambda header: header["model"]["fields"].update(
+            coefficients=header["model"]["fields"]["penalty"]
+        ),
+    ],
+)
+def test_a_header_that_does_not_fit_its_arrays_is_refused(stored, change):
+    rewritten(stored, change)
+    with pytest.raises(ValueError, match=r"path: .*model\.npz' holds (a damaged|no whole) model"):
+        sj.load(stored)
+
+
+def test_only_models_are_saved(tmp_path):
+    with pytest.raises(TypeError, match=r"model: expected a fitted model and got a PermutationGroup"):
+        jaxtyping_free(sj.save)(tmp_path / "model.npz", sj.symmetric_group(2))
+
+
+def jaxtyping_free(function):
+    """The function as users call it, without the signature checks of the tests."""
+    return getattr(function, "__wrapped__", function)
+
+
 def test_an_unknown_version_is_refused(stored):
     rewritten(stored, lambda header: header.update(version=99))
     with pytest.raises(ValueError, match=r"path: .*format version 99 and this release reads version 1"):

@@ -124,6 +124,9 @@ CASES = {
     ),
     # spaces, spectra and actions
     "dimension: zero": (lambda: sj.Torus(0), ValueError, r"dimension: expected at least 1 and got 0"),
+    "dimension: a fraction": (lambda: sj.Torus(2.5), TypeError, r"dimension: .*integer and got 2\.5"),
+    "dimension: a boolean": (lambda: sj.Torus(True), TypeError, r"dimension: .*integer and got True"),
+    "period: a word": (lambda: sj.Torus(2, "a"), ValueError, r"period: .*positive.* got 'a'"),
     "period: negative": (lambda: sj.Torus(1, -1.0), ValueError, r"period: .*positive.* got -1\.0"),
     "period: NaN": (lambda: sj.Torus(1, math.nan), ValueError, r"period: .*positive.* got nan"),
     "smoothness: zero": (lambda: sj.sobolev(0.0), ValueError, r"smoothness: .*positive.* got 0\.0"),
@@ -148,7 +151,54 @@ CASES = {
         ValueError,
         r"group: generator 0 has the linear part \[\[0, -1\], \[1, 1\]\], .*no isometry.*hexagonal",
     ),
+    "space: none": (lambda: sj.action(None, sj.sign_group(2)), TypeError, r"space: expected a space"),
+    "act: no function": (
+        lambda: sj.action(SPACE, sj.sign_group(2), act=3),
+        TypeError,
+        r"act: expected a function act\(g, point\) and got 3",
+    ),
+    "act: points of another shape": (
+        lambda: SWAP.act(jnp.asarray([1, 0]), jnp.ones((5, 1))),
+        ValueError,
+        r"points: expected shape \(\*batch, 2\)",
+    ),
+    "act: integer points": (
+        lambda: SWAP.act(jnp.asarray([1, 0]), jnp.ones((5, 2), int)),
+        TypeError,
+        r"points: .*floating-point",
+    ),
+    "act: another group's element": (
+        lambda: SWAP.act(jnp.asarray([1, 0, 2]), X),
+        ValueError,
+        r"g: expected arrays of shape \(\*batch, 2\) and got \(3,\)",
+    ),
+    "act: a list": (lambda: SWAP.act([1, 0], X), TypeError, r"g: elements of PermutationGroup .*sample"),
+    "smoothness: negative, of NumPy": (
+        lambda: sj.sobolev(np.float32(-1)),
+        ValueError,
+        r"smoothness: expected a positive finite number and got np\.float32\(-1\.0\)",
+    ),
     # bases
+    "space: no space": (
+        lambda: sj.eigenbasis("torus", max_eigenvalue=1),
+        TypeError,
+        r"space: expected a space, such as Torus\(3\), and got 'torus'",
+    ),
+    "max_eigenvalue: a word": (
+        lambda: sj.eigenbasis(SPACE, max_eigenvalue="4"),
+        ValueError,
+        r"max_eigenvalue: expected a finite number >= 0 and got '4'",
+    ),
+    "max_functions: a fraction": (
+        lambda: sj.eigenbasis(SPACE, max_functions=2.5),
+        TypeError,
+        r"max_functions: expected an integer and got 2\.5",
+    ),
+    "max_functions: without end": (
+        lambda: sj.eigenbasis(SPACE, max_functions=10**12),
+        ValueError,
+        r"max_eigenvalue or max_functions: .*levels of the torus; lower it",
+    ),
     "truncation: neither": (
         lambda: sj.invariant_basis(SPACE, sj.symmetric_group(2)),
         ValueError,
@@ -177,12 +227,12 @@ CASES = {
     "max_eigenvalue: more memory than the limit": (
         lambda: sj.invariant_basis(sj.Torus(100), sj.symmetric_group(100), max_eigenvalue=6),
         ValueError,
-        r"max_eigenvalue: .*78,768,528,041 .*needs about .*TiB, more than the memory limit of 4 GiB",
+        r"max_eigenvalue or max_functions: .*78,768,528,041 .*TiB, more than the memory limit of 4 GiB",
     ),
     "max_eigenvalue: a full basis beyond the limit": (
         lambda: sj.eigenbasis(sj.Torus(100), max_eigenvalue=6),
         ValueError,
-        r"max_eigenvalue: a table of 78,768,528,041 eigenfunctions needs about .*Lower it",
+        r"max_eigenvalue or max_functions: a table of 78,768,528,041 .*needs about .*Lower it",
     ),
     "max_functions: more memory than the limit": (
         lambda: sj.eigenbasis(sj.Torus(3), max_functions=10**6, memory_limit=2**20),
@@ -232,6 +282,16 @@ CASES = {
         ValueError,
         r"num_samples: expected at least 1 and got 0",
     ),
+    "action: a group": (
+        lambda: sj.invariance_discrepancy(KEY, MODEL, sj.symmetric_group(2), X),
+        TypeError,
+        r"action: expected the answer of action\(space, group\) and got a PermutationGroup",
+    ),
+    "function: of one point": (
+        lambda: sj.invariance_discrepancy(KEY, lambda x: x.sum(), SWAP, X),
+        ValueError,
+        r"function: expected numbers of shape \(8, \*outputs\).* got shape \(\).*jax\.vmap",
+    ),
     "function: NaN": (
         lambda: sj.invariance_discrepancy(KEY, lambda x: jnp.log(x[:, 0] - 7), SWAP, X),
         ValueError,
@@ -241,7 +301,7 @@ CASES = {
     "num_copies: zero": (
         lambda: sj.augment(KEY, SWAP, X, Y, 0),
         ValueError,
-        r"num_copies: expected 'all' or an integer >= 1 and got 0",
+        r"num_copies: expected at least 1 and got 0",
     ),
     "num_copies: a word": (
         lambda: sj.augment(KEY, SWAP, X, Y, "some"),
@@ -252,6 +312,11 @@ CASES = {
         lambda: sj.augment(KEY, SWAP, X, Y, 10**9),
         ValueError,
         r"num_copies: 1,000,000,000 copies of 8 samples needs about .*invariant basis",
+    ),
+    "augment: a group": (
+        lambda: sj.augment(KEY, sj.symmetric_group(2), X, Y, 2),
+        TypeError,
+        r"action: expected the answer of action",
     ),
     # kernel ridge
     "kernel: no truncation": (
@@ -291,6 +356,8 @@ FITS = {
     "y: infinite": (X, INF_Y, {}, ValueError, r"y: row 5 is not finite \(inf\)"),
     "y: length": (X, Y[:7], {}, ValueError, r"y: expected one target for each of the 8 .*\(7,\)"),
     "y: a number": (X, jnp.ones(()), {}, ValueError, r"y: expected one target for each .*\(\)"),
+    "y: no outputs": (X, jnp.ones((8, 0)), {}, ValueError, r"y: expected at least one output"),
+    "x: half precision": (X.astype(jnp.float16), Y, {}, TypeError, r"x: .*32 or 64 bits .*float16"),
     "y: complex": (X, Y.astype(complex), {}, TypeError, r"y: targets are real numbers and got complex"),
     "y: words": (X, ["b"] * 8, {}, TypeError, r"y: targets are real numbers and got <U1"),
     "penalty: a word": (X, Y, {"penalty": "gcv"}, ValueError, r"penalty: expected 'loo' .*'gcv'"),
@@ -336,8 +403,8 @@ def test_every_fitting_door_checks_its_data(door, name):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (jnp.ones(7), r"weights: expected 8 floating-point numbers.*\(7,\)"),
-        (jnp.ones(8, int), r"weights: expected 8 floating-point numbers.*int"),
+        (jnp.ones(7), r"weights: expected 8 real numbers.*\(7,\)"),
+        (["a"] * 8, r"weights: expected 8 real numbers.*<U1"),
         (jnp.ones(8).at[2].set(-1.0), r"weights: .*>= 0, not all zero; row 2 is -1\.0"),
         (jnp.zeros(8), r"weights: .*all are zero"),
     ],
@@ -347,11 +414,32 @@ def test_weights_are_checked(weights, message):
         sj.fit_ridge(BASIS, X, Y, weights=weights)
 
 
+def test_a_fit_names_what_is_no_basis_and_what_is_too_large():
+    with pytest.raises(TypeError, match=r"basis: expected the answer of invariant_basis .*Torus"):
+        sj.fit_ridge(SPACE, X, Y)
+    with pytest.raises(ValueError, match=r"basis: the decomposition of 12 functions needs about .*KiB"):
+        sj.fit_ridge(BASIS, X, Y, memory_limit=1000)
+
+
 def test_augment_checks_structure_as_the_fits_do():
     with pytest.raises(ValueError, match=r"y: expected one target"):
         sj.augment(KEY, SWAP, X, Y[:3], 2)
     with pytest.raises(TypeError, match=r"x: .*floating-point"):
         sj.augment(KEY, SWAP, jnp.ones((8, 2), int), Y, 2)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("penalty", [-1.0, math.inf])
+def test_a_traced_penalty_that_is_none_is_told_by_the_status(door, penalty):
+    status = jax.jit(lambda eta: DOORS[door](X, Y, penalty=eta).report.status)(penalty)
+    assert int(status) == 4
+
+
+def test_a_penalty_beyond_float32_is_not_rounded_before_the_solver_sees_it():
+    tiny = sj.fit_ridge(BASIS, X, Y, penalty=1e-39, throw=False)
+    assert int(tiny.report.status) != 2  # rank deficient would mean: taken for zero
+    huge = sj.fit_ridge(BASIS, X, Y, penalty=1e39)
+    np.testing.assert_allclose(huge(X), jnp.mean(Y), rtol=1e-5)
 
 
 def test_a_basis_is_not_built_from_traced_groups():

@@ -90,3 +90,26 @@ def test_the_flagship_basis():
     basis = sj.invariant_basis(sj.Torus(10), sj.symmetric_group(10), max_eigenvalue=8)
     assert (basis.num_functions, basis.num_ambient) == (78, 110_105)
     assert (basis.route, basis.certificate.source) == ("orbits", "molien")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 30))
+def test_counts_of_integer_vectors_are_powers_of_theta(dimension, max_norm):
+    """By direct convolution in Python integers."""
+    theta = [int(k == 0) + 2 * (math.isqrt(k) ** 2 == k and k > 0) for k in range(max_norm + 1)]
+    series = [1] + [0] * max_norm
+    for _ in range(dimension):
+        series = [sum(series[i] * theta[n - i] for i in range(n + 1)) for n in range(max_norm + 1)]
+    levels = sj.Torus(dimension).levels(max_norm)
+    assert {level.key: level.multiplicity for level in levels} == {
+        n: count for n, count in enumerate(series) if count
+    }
+
+
+def test_long_lists_of_levels_take_no_time_and_high_dimensions_fit():
+    assert sj.eigenbasis(sj.Torus(1), max_eigenvalue=10**6).num_functions == 2001
+    assert sj.eigenbasis(sj.Torus(2), max_functions=10**5).num_functions == 99_985
+    for space in (sj.Torus(400), sj.Torus(400, 0.1)):
+        assert sj.eigenbasis(space, max_functions=900).num_functions == 801
+    unnamed = sj.invariant_basis(sj.Torus(9), sj.alternating_group(9), max_functions=20)
+    assert (unnamed.num_functions, unnamed.certificate.source) == (17, "orbits")

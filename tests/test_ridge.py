@@ -174,3 +174,115 @@ def test_augment_moves_every_sample_by_every_element():
     np.testing.assert_array_equal(random[::3], x)
     again, _ = sj.augment(jax.random.key(1), action, x, y, 3)
     assert not np.array_equal(random, again)
+
+
+def exact_leave_one_out(basis, x, y, penalty):
+    """By refitting in 60 digits, with nη held fixed."""
+    import mpmath
+
+    with mpmath.workdps(60):
+        features = mpmath.matrix(np.asarray(basis(x)).tolist())
+        ridge = [0] + [
+            len(x) * mpmath.mpf(penalty) / mpmath.mpf(float(w))
+            for w in np.asarray(SPECTRUM(basis.eigenvalues))[1:]
+        ]
+        total = mpmath.mpf(0)
+        for left in range(len(x)):
+            kept = [i for i in range(len(x)) if i != left]
+            rows = mpmath.matrix([[features[i, j] for j in range(features.cols)] for i in kept])
+            targets = mpmath.matrix([float(y[i]) for i in kept])
+            solved = mpmath.lu_solve(rows.T * rows + mpmath.diag(ridge), rows.T * targets)
+            missed = sum(features[left, j] * solved[j] for j in range(features.cols))
+            total += (float(y[left]) - missed) ** 2
+        return float(mpmath.sqrt(total / len(x)))
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 1e-12, 1e-18])
+def test_leave_one_out_of_repeated_points_is_exact_at_any_penalty(penalty):
+    """Repeated points leave others with leverage one, where rounding errors would be divided."""
+    whole = sj.eigenbasis(SPACE, max_eigenvalue=2 * SPACE.unit_eigenvalue)
+    x = SPACE.sample(jax.random.key(1), (4,))
+    x = jnp.concatenate([x, jnp.repeat(x[:1], 4, axis=0)])
+    y = jax.random.normal(jax.random.key(2), (8,))
+    model = sj.fit_ridge(whole, x, y, spectrum=SPECTRUM, penalty=penalty, throw=False)
+    expected = exact_leave_one_out(whole, x, y, penalty)
+    np.testing.assert_allclose(model.report.loo_error, expected, rtol=1e-6)
+
+
+GRID = jnp.stack(jnp.meshgrid(jnp.arange(5.0) / 5, jnp.arange(5.0) / 5, indexing="ij"), -1).reshape(
+    -1, 2
+)
+# Few samples, and a grid, on which singular values coincide.
+PLACES = {"few": SPACE.sample(jax.random.key(0), (5,)), "grid": GRID}
+VARIABLES = {
+    "x": lambda fit, x, y, z: fit(x + z * jnp.sin(7 * x), y),
+    "y": lambda fit, x, y, z: fit(x, y + z * jnp.cos(3 * y)),
+    "penalty": lambda fit, x, y, z: fit(x, y, penalty=1e-2 * jnp.exp(z)),
+    "weights": lambda fit, x, y, z: fit(x, y, weights=jnp.arange(0.0, len(y)) + z + 1),
+    "spectrum": lambda fit, x, y, z: fit(x, y, spectrum=lambda e: (1 + e) ** (-1.5 - z)),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("intercept", [True, False])
+def test_derivatives_are_those_of_finite_differences(place, variable, intercept):
+    x = PLACES[place]
+    y = jnp.cos(2 * jnp.pi * x).sum(axis=1) + jnp.sin(2 * jnp.pi * (x[:, 0] + 2 * x[:, 1]))
+    whole = sj.eigenbasis(SPACE, max_eigenvalue=4 * SPACE.unit_eigenvalue)
+
+    def fit(x, y, **options):
+        return sj.fit_ridge(whole, x, y, **{"penalty": 1e-2, "intercept": intercept, **options})
+
+    def outcome(z):
+        model = VARIABLES[variable](fit, x, y, z)
+        return jnp.stack([jnp.sum(model.coefficients**2), model.report.loo_error])
+
+    step = 1e-5
+    expected = (outcome(step) - outcome(-step)) / (2 * step)
+    np.testing.assert_allclose(jax.jit(jax.jacrev(outcome))(0.0), expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(jax.jacfwd(outcome)(0.0), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_weight_of_zero_has_a_finite_derivative():
+    x, y = PLACES["grid"], jnp.cos(7 * PLACES["grid"]).sum(axis=1)
+    whole = sj.eigenbasis(SPACE, max_eigenvalue=4 * SPACE.unit_eigenvalue)
+
+    def square(weights):
+        return jnp.sum(sj.fit_ridge(whole, x, y, penalty=1e-2, weights=weights).coefficients ** 2)
+
+    weights = jnp.ones(len(x)).at[0].set(0.0)
+    one_sided = (square(weights.at[0].set(1e-6)) - square(weights)) / 1e-6
+    np.testing.assert_allclose(jax.grad(square)(weights)[0], one_sided, rtol=1e-4)
+    assert (
+        int(sj.fit_ridge(whole, x, y, spectrum=lambda e: jnp.where(e < 50, 1.0, 0.0)).report.status) == 0
+    )
+
+
+def test_a_basis_of_the_constant_alone_fits_the_mean():
+    x, y = data(30)
+    constant = sj.eigenbasis(SPACE, max_functions=1)
+    np.testing.assert_allclose(sj.fit_ridge(constant, x, y).coefficients, [jnp.mean(y)], rtol=1e-12)
+    np.testing.assert_allclose(
+        sj.fit_ridge(constant, x, y, intercept=False, penalty=1.0).coefficients, [jnp.mean(y) / 2]
+    )
+
+
+def test_of_equal_errors_the_largest_penalty_is_chosen():
+    x, _ = data(20)
+    whole = sj.eigenbasis(SPACE, max_eigenvalue=BOUND)
+    ridge = sj.fit_ridge(whole, x, jnp.ones(20), spectrum=SPECTRUM)
+    kernel = sj.fit_kernel_ridge(SPACE, x, jnp.ones(20), spectrum=SPECTRUM, max_eigenvalue=BOUND)
+    scaled = np.asarray(whole(x))[:, 1:] * np.sqrt(np.asarray(SPECTRUM(whole.eigenvalues)))[1:]
+    largest = np.linalg.norm(scaled - scaled.mean(axis=0), 2) ** 2
+    np.testing.assert_allclose(ridge.penalty, 10 * largest / 20, rtol=1e-6)  # the top of the grid
+    np.testing.assert_allclose(ridge.penalty, kernel.penalty, rtol=1e-6)
+
+
+def test_leave_one_out_of_ridge_and_of_kernel_ridge_choose_alike():
+    x, y = data(50)
+    whole = sj.eigenbasis(SPACE, max_eigenvalue=BOUND)
+    ridge = sj.fit_ridge(whole, x, y, spectrum=SPECTRUM)
+    kernel = sj.fit_kernel_ridge(SPACE, x, y, spectrum=SPECTRUM, max_eigenvalue=BOUND)
+    np.testing.assert_allclose(ridge.penalty, kernel.penalty, rtol=1e-6)
+    np.testing.assert_allclose(ridge.coefficients, kernel.coefficients, atol=1e-8)

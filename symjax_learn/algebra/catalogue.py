@@ -2,6 +2,7 @@
 
 import math
 
+from symjax_learn._types import checked_count
 from symjax_learn.algebra.permutations import (
     AlternatingSampler,
     PermutationGroup,
@@ -19,7 +20,7 @@ def trivial_group(n: int) -> PermutationGroup:
     >>> sj.trivial_group(3).order
     1
     """
-    _check_degree("n", n, 1)
+    n = checked_count("n", n)
     return named_permutation_group([], n, 1, YoungSampler((1,) * n))
 
 
@@ -30,7 +31,7 @@ def symmetric_group(n: int) -> PermutationGroup:
     >>> sj.symmetric_group(5).order
     120
     """
-    _check_degree("n", n, 1)
+    n = checked_count("n", n)
     return young_group(n)
 
 
@@ -43,8 +44,7 @@ def young_group(*parts: int) -> PermutationGroup:
     """
     if not parts:
         raise ValueError("parts: young_group() needs at least one block size.")
-    for part in parts:
-        _check_degree("parts", part, 1)
+    parts = tuple(checked_count("parts", part) for part in parts)
     degree, offset, generators = sum(parts), 0, []
     for part in parts:
         if part > 1:
@@ -53,7 +53,7 @@ def young_group(*parts: int) -> PermutationGroup:
             generators.append(_on_block(degree, offset, [*range(1, part), 0]))
         offset += part
     order = math.prod(math.factorial(part) for part in parts)
-    return named_permutation_group(generators, degree, order, YoungSampler(tuple(parts)))
+    return named_permutation_group(generators, degree, order, YoungSampler(parts))
 
 
 def alternating_group(n: int) -> PermutationGroup:
@@ -63,7 +63,7 @@ def alternating_group(n: int) -> PermutationGroup:
     >>> sj.alternating_group(5).order
     60
     """
-    _check_degree("n", n, 1)
+    n = checked_count("n", n)
     if n <= 2:
         return trivial_group(n)
     generators = [[1, 2, 0, *range(3, n)]]
@@ -80,7 +80,7 @@ def cyclic_group(n: int) -> PermutationGroup:
     >>> sj.cyclic_group(7).order
     7
     """
-    _check_degree("n", n, 1)
+    n = checked_count("n", n)
     if n == 1:
         return trivial_group(1)
     return named_permutation_group([[*range(1, n), 0]], n, None, None)
@@ -95,7 +95,7 @@ def dihedral_group(n: int) -> PermutationGroup:
     >>> sj.dihedral_group(6).order
     12
     """
-    _check_degree("n", n, 1)
+    n = checked_count("n", n)
     if n <= 2:
         return cyclic_group(n)
     return named_permutation_group([[*range(1, n), 0], [*reversed(range(n))]], n, None, None)
@@ -108,7 +108,7 @@ def sign_group(n: int) -> SignedPermutationGroup:
     >>> sj.sign_group(10).order
     1024
     """
-    _check_degree("n", n, 1)
+    n = checked_count("n", n)
     images = [list(range(n))] * n
     signs = [[-1 if i == j else 1 for i in range(n)] for j in range(n)]
     return named_signed_group(images, signs, (1,) * n)
@@ -121,7 +121,7 @@ def hyperoctahedral_group(n: int) -> SignedPermutationGroup:
     >>> sj.hyperoctahedral_group(3).order
     48
     """
-    _check_degree("n", n, 1)
+    n = checked_count("n", n)
     images = [list(range(n))]
     if n > 1:
         images.append([1, 0, *range(2, n)])
@@ -136,10 +136,3 @@ def _on_block(degree: int, offset: int, images: list[int]) -> list[int]:
     moved = list(range(degree))
     moved[offset : offset + len(images)] = [offset + image for image in images]
     return moved
-
-
-def _check_degree(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: expected an integer and got {value!r}.")
-    if value < least:
-        raise ValueError(f"{name}: expected at least {least} and got {value}.")

@@ -165,26 +165,33 @@ def affine_torus_group(matrices: Any, shifts: Any) -> AffineTorusGroup:
 
 def _as_numerators(shifts: Any, shape: tuple[int, int]) -> tuple[np.ndarray, int]:
     """Shifts modulo 1 as integer numerators over their common denominator."""
-    entries = np.asarray(shifts, dtype=object)
+    given = as_array("shifts", shifts)
+    # A float32 third is one to float32's accuracy.
+    rounding = 4 * float(np.finfo(given.dtype).eps) if given.dtype.kind == "f" else 0.0
+    entries = np.asarray(given, dtype=object)
     if entries.shape != shape:
         raise ValueError(
             f"shifts: expected shape {shape}, one shift for each matrix, and got {entries.shape}."
         )
-    fractions = [_as_fraction(entry, i // shape[1]) for i, entry in enumerate(entries.flat)]
+    fractions = [
+        _as_fraction(entry, i // shape[1], max(_SHIFT_TOLERANCE, rounding))
+        for i, entry in enumerate(entries.flat)
+    ]
     denominator = math.lcm(*(f.denominator for f in fractions))
     numerators = [int(f * denominator) % denominator for f in fractions]
     return np.asarray(numerators, np.int64).reshape(shape), denominator
 
 
-def _as_fraction(entry: Any, row: int) -> Fraction:
+def _as_fraction(entry: Any, row: int, tolerance: float) -> Fraction:
     if isinstance(entry, Fraction):
         return entry
-    if math.isfinite(entry):
-        near = Fraction(float(entry)).limit_denominator(MAX_DENOMINATOR)
-        if abs(float(near) - float(entry)) <= _SHIFT_TOLERANCE:
+    number = np.asarray(entry)
+    if number.shape == () and number.dtype.kind in "fiu" and np.isfinite(number):
+        near = Fraction(float(number)).limit_denominator(MAX_DENOMINATOR)
+        if abs(float(near) - float(number)) <= tolerance:
             return near
     raise ValueError(
-        f"shifts: generator {row} has the entry {entry}, which is not within {_SHIFT_TOLERANCE} of a "
+        f"shifts: generator {row} has the entry {entry}, which is not within {tolerance:.0e} of a "
         f"fraction with denominator <= {MAX_DENOMINATOR}; pass fractions.Fraction for others."
     )
 
@@ -199,12 +206,18 @@ def _orbit(
         images = np.einsum("gij,pj->gpi", matrices, frontier)
         if shifts is not None:
             images = (images + shifts[:, None]) % modulus
+        too_large = shifts is None and np.abs(images).max(initial=0) > _MAX_ENTRY
         fresh = [
             row for row in map(tuple, images.reshape(-1, start.shape[1]).tolist()) if row not in seen
         ]
         seen.update(dict.fromkeys(fresh))
         frontier = np.asarray(list(dict.fromkeys(fresh)), np.int64).reshape(-1, start.shape[1])
-        if len(seen) > _MAX_ORBIT or np.abs(frontier).max(initial=0) > _MAX_ENTRY:
+        if len(seen) > _MAX_ORBIT or too_large:
+            if shifts is not None:
+                raise ValueError(
+                    f"shifts: with the common denominator {modulus} the orbit of the origin passes "
+                    f"{_MAX_ORBIT:,} points; use shifts with smaller denominators."
+                )
             culprit = _infinite_generator(matrices)
             raise ValueError(
                 f"matrices: {culprit} an infinite group, or one whose orbit of the unit vectors "

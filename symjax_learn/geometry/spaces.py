@@ -93,6 +93,11 @@ class AbstractSpace(eqx.Module):
     def volume(self) -> float:
         """Riemannian volume."""
 
+    @property
+    def log_volume(self) -> float:
+        """Log of the volume, for spaces of a dimension at which the volume is no float."""
+        return math.log(self.volume)
+
     @abc.abstractmethod
     def levels(self, max_eigenvalue: float) -> list[Level]:
         """All levels with λ ≤ max_eigenvalue, ascending; the first is the constant."""
@@ -123,28 +128,33 @@ class AbstractSpace(eqx.Module):
         return self.functions([level]).columns(flat).reshape(*batch, level.multiplicity)
 
 
-def flatten_points(space: AbstractSpace, points: AnyArray, name: str) -> tuple[Array, tuple[int, ...]]:
-    """``(*batch, *point) -> (Π batch, *point)`` and the batch shape; structure is checked.
+def checked_points(space: AbstractSpace, points: AnyArray, name: str) -> Array:
+    """The points as an array ``(*batch, *point_shape)`` of float32 or float64.
 
     Raises:
-        TypeError: the points are not floating.
+        TypeError: another dtype.
         ValueError: the trailing axes are not ``space.point_shape``.
     """
     points = as_array(name, points)
     shape = space.point_shape
-    if not jnp.issubdtype(points.dtype, jnp.floating):
+    if points.dtype not in (jnp.float32, jnp.float64):
         raise TypeError(
-            f"{name}: points of {type(space).__name__} are floating-point numbers and got "
-            f"{points.dtype}; convert them, for example with {name}.astype(float)."
+            f"{name}: points of {type(space).__name__} are floating-point numbers of 32 or 64 bits and "
+            f"got {points.dtype}; convert them, for example with {name}.astype(float)."
         )
-    cut = points.ndim - len(shape)
-    if cut < 0 or points.shape[cut:] != shape:
+    if points.shape[max(0, points.ndim - len(shape)) :] != shape:
         raise ValueError(
             f"{name}: expected shape (*batch, {', '.join(map(str, shape))}) for points of "
             f"{type(space).__name__} and got {points.shape}."
         )
-    batch = points.shape[:cut]
-    return jnp.asarray(points).reshape(math.prod(batch), *shape), batch
+    return jnp.asarray(points)
+
+
+def flatten_points(space: AbstractSpace, points: AnyArray, name: str) -> tuple[Array, tuple[int, ...]]:
+    """``(*batch, *point) -> (Π batch, *point)`` and the batch shape; checked as above."""
+    points = checked_points(space, points, name)
+    batch = points.shape[: points.ndim - len(space.point_shape)]
+    return points.reshape(math.prod(batch), *space.point_shape), batch
 
 
 def check_finite(points: AnyArray, name: str) -> None:

@@ -4,7 +4,10 @@ import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
+
+from symjax_learn._types import is_traced
 
 # λ ↦ μ(λ): the weight of an eigenvalue in a spectral kernel K(x, y) = Σ μ(λ_j) φ_j(x) φ_j(y).
 Spectrum = Callable[[Array], Array]
@@ -79,17 +82,41 @@ def heat(time: float) -> Spectrum:
 def sums_of_squares(dimension: int, max_norm: int) -> list[int]:
     """How many integer vectors of R^dimension have |k|² = 0, 1, …, max_norm: θ(q)^dimension.
 
-    Exact Python integers. Cost: O(log dimension · max_norm²) products.
+    Exact Python integers. θ = Σ q^{j²} has only √max_norm terms, so one product of a series with it is
+    that many shifted additions; they run on 64-bit integers as long as those surely hold the counts.
+
+    Cost: min(dimension·max_norm^{3/2} additions, log(dimension)·max_norm² products).
     """
-    theta = [0] * (max_norm + 1)
-    for j in range(-math.isqrt(max_norm), math.isqrt(max_norm) + 1):
-        theta[j * j] += 1
-    power, base, exponent = [1] + [0] * max_norm, theta, dimension
-    while exponent:
+    root = math.isqrt(max_norm)
+    # Every count is at most the number of vectors with entries up to the root.
+    small = dimension * math.log2(2 * root + 1) < 62
+    if not small and dimension > root * math.log2(dimension + 1):
+        return _power([int(k == 0) + 2 * _is_square(k) for k in range(max_norm + 1)], dimension)
+    series = np.zeros(max_norm + 1, np.int64 if small else object)
+    series[0] = 1
+    series[np.arange(1, root + 1) ** 2] = 2
+    for _ in range(dimension - 1):
+        product = series.copy()
+        for j in range(1, root + 1):
+            product[j * j :] += 2 * series[: max_norm + 1 - j * j]
+        series = product
+    return [int(count) for count in series]
+
+
+def _is_square(k: int) -> bool:
+    return k > 0 and math.isqrt(k) ** 2 == k
+
+
+def _power(series: list[int], exponent: int) -> list[int]:
+    """A truncated power by squaring."""
+    power = [1] + [0] * (len(series) - 1)
+    while True:
         if exponent % 2:
-            power = truncated_product(power, base)
-        base, exponent = truncated_product(base, base), exponent // 2
-    return power
+            power = truncated_product(power, series)
+        exponent //= 2
+        if not exponent:
+            return power
+        series = truncated_product(series, series)
 
 
 def truncated_product(left: list[int], right: list[int]) -> list[int]:
@@ -102,7 +129,9 @@ def truncated_product(left: list[int], right: list[int]) -> list[int]:
     return product
 
 
-def _check_positive(name: str, value: float) -> None:
-    # Written so that NaN fails it; traced values (a spectrum being tuned) pass unread.
-    if isinstance(value, int | float) and not value > 0:
-        raise ValueError(f"{name}: expected a positive number and got {value}.")
+def _check_positive(name: str, value: object) -> None:
+    if is_traced(value):  # a spectrum being tuned passes unread
+        return
+    number = np.asarray(value)
+    if number.shape != () or number.dtype.kind not in "fiu" or not 0 < float(number) < math.inf:
+        raise ValueError(f"{name}: expected a positive finite number and got {value!r}.")

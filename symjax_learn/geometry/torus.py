@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, Key
+from symjax_learn._types import AnyArray, Key, checked_count
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
 from symjax_learn.geometry.spectra import sums_of_squares
 
 # Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
 _RELATIVE = 1e-9
+# The list of levels is refused beyond so many additions.
+_MAX_WORK = 4e9
 
 
 class PlaneWaveSums(AbstractFunctions):
@@ -77,14 +79,15 @@ class Torus(AbstractSpace):
     """
 
     dimension: int = eqx.field(static=True)
-    period: float = eqx.field(static=True, default=2 * math.pi)
+    period: float = eqx.field(static=True)
 
-    def __check_init__(self):
+    def __init__(self, dimension: int, period: float = 2 * math.pi):
         """Refuse what is no torus."""
-        if self.dimension < 1:
-            raise ValueError(f"dimension: expected at least 1 and got {self.dimension}.")
-        if not (self.period > 0 and math.isfinite(self.period)):
-            raise ValueError(f"period: expected a positive finite number and got {self.period}.")
+        self.dimension = checked_count("dimension", dimension)
+        number = np.asarray(period)
+        if number.shape != () or number.dtype.kind not in "fiu" or not 1e-100 < float(number) < 1e100:
+            raise ValueError(f"period: expected a positive finite number and got {period!r}.")
+        self.period = float(number)
 
     @property
     def point_shape(self) -> tuple[int, ...]:
@@ -93,8 +96,13 @@ class Torus(AbstractSpace):
 
     @property
     def volume(self) -> float:
-        """period^dimension."""
-        return float(self.period) ** self.dimension
+        """period^dimension; infinite where that is no float."""
+        return math.exp(self.log_volume) if self.log_volume < 700 else math.inf
+
+    @property
+    def log_volume(self) -> float:
+        """Dimension·log(period)."""
+        return self.dimension * math.log(self.period)
 
     @property
     def unit_eigenvalue(self) -> float:
@@ -102,8 +110,17 @@ class Torus(AbstractSpace):
         return (2 * math.pi / self.period) ** 2
 
     def levels(self, max_eigenvalue: float) -> list[Level]:
-        """Levels with λ ≤ max_eigenvalue; the key is |k|². No frequency is enumerated."""
+        """Levels with λ ≤ max_eigenvalue; the key is |k|². No frequency is enumerated.
+
+        Raises:
+            ValueError: the list of levels alone would take minutes.
+        """
         max_norm = math.floor(max_eigenvalue / self.unit_eigenvalue * (1 + _RELATIVE))
+        if max_norm + (self.dimension - 1) * max_norm**1.5 > _MAX_WORK:
+            raise ValueError(
+                f"max_eigenvalue or max_functions: |k|² up to {max_norm:,} asks for too long a list of "
+                "levels of the torus; lower it."
+            )
         counts = sums_of_squares(self.dimension, max_norm)
         return [
             Level(norm * self.unit_eigenvalue, count, norm) for norm, count in enumerate(counts) if count
@@ -126,12 +143,14 @@ class Torus(AbstractSpace):
 
     def half_frequencies(self, levels: Sequence[Level]) -> list[Int[np.ndarray, "half d"]]:
         """For each level, one frequency of each pair ±k: its first nonzero entry is positive."""
-        keys = [level_norm(level) for level in levels]
-        vectors = integer_vectors(self.dimension, max(keys))
-        norms = np.sum(vectors.astype(np.int64) ** 2, axis=1)
+        keys = np.asarray([level_norm(level) for level in levels])
+        vectors = integer_vectors(self.dimension, int(keys.max()))
         first = vectors[np.arange(len(vectors)), np.argmax(vectors != 0, axis=1)]
-        half = first >= 0
-        return [vectors[half & (norms == key)] for key in keys]
+        vectors = vectors[first >= 0]
+        norms = np.sum(vectors.astype(np.int64) ** 2, axis=1)
+        order = np.argsort(norms, kind="stable")
+        starts, ends = (np.searchsorted(norms[order], keys, side) for side in ("left", "right"))
+        return [vectors[order[i:j]] for i, j in zip(starts, ends, strict=True)]
 
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch d"]:
         """Uniform points in [0, period)^d."""
@@ -195,11 +214,16 @@ def integer_vectors(dimension: int, max_norm: int) -> Int[np.ndarray, "D d"]:
     """All integer vectors with |k|² ≤ max_norm, in lexicographic order. Cost: O(D·d)."""
     radius = math.isqrt(max_norm)
     entries = np.arange(-radius, radius + 1, dtype=np.int32)
-    vectors = np.zeros((1, 0), np.int32)
     budgets = np.asarray([max_norm], np.int64)
+    steps = []  # for each coordinate: the prefix that each vector extends, and its entry
     for _ in range(dimension):
         left = budgets[:, None] - entries.astype(np.int64) ** 2
         rows, columns = np.nonzero(left >= 0)
-        vectors = np.concatenate([vectors[rows], entries[columns, None]], axis=1)
         budgets = left[rows, columns]
+        steps.append((rows, columns))
+    vectors = np.empty((len(budgets), dimension), np.int32)
+    prefixes = np.arange(len(budgets))
+    for coordinate, (rows, columns) in reversed(list(enumerate(steps))):
+        vectors[:, coordinate] = entries[columns[prefixes]]
+        prefixes = rows[prefixes]
     return vectors

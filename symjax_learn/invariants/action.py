@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import Element, FloatArray, Key
+from symjax_learn._types import Element, FloatArray, Key, as_array
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.matrices import AffineTorusGroup
 from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
-from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.torus import Torus
 
 # D(g) by least squares must reproduce φ(g⁻¹x) to this absolute accuracy (float64).
@@ -47,8 +47,31 @@ class Action(eqx.Module):
 
         Returns:
             ``(*batch, *point_shape)`` in the dtype of the points.
+
+        Raises:
+            TypeError: the points are not floating, or g is no element of this group.
+            ValueError: the shape is not that of points, or of elements.
+
+        Cost: a gather (permutations) or d² products (affine maps) for each pair.
         """
-        return _act(self, g, jnp.asarray(points))
+        return _act(self, self._checked_element(g), checked_points(self.space, points, "points"))
+
+    def _checked_element(self, g: Element) -> Element:
+        """Arrays of the structure and the trailing shapes of the identity."""
+        identity = self.identity
+        if jax.tree.structure(g) != jax.tree.structure(identity):
+            raise TypeError(
+                f"g: elements of {type(self.group).__name__} are made like its identity, {identity}, "
+                f"and got {g!r}; take them from sample, elements or generators."
+            )
+        g = jax.tree.map(lambda leaf: as_array("g", leaf), g)
+        for leaf, one in zip(jax.tree.leaves(g), jax.tree.leaves(identity), strict=True):
+            if leaf.shape[max(0, leaf.ndim - one.ndim) :] != one.shape:
+                raise ValueError(
+                    f"g: expected arrays of shape (*batch, {', '.join(map(str, one.shape))}) and got "
+                    f"{leaf.shape}."
+                )
+        return jax.tree.map(jnp.asarray, g)
 
     @property
     def generators(self) -> Element:
@@ -193,7 +216,11 @@ def action(
     >>> shuffle.act(jnp.asarray([1, 2, 0]), jnp.asarray([0.1, 0.2, 0.3])).round(1).tolist()
     [0.3..., 0.1..., 0.2...]
     """
+    if not isinstance(space, AbstractSpace):
+        raise TypeError(f"space: expected a space, such as Torus(3), and got {space!r}.")
     if act is not None:
+        if not callable(act):
+            raise TypeError(f"act: expected a function act(g, point) and got {act!r}.")
         return Action(space, group, act)
     if not (isinstance(space, Torus) and isinstance(group, _COORDINATE_GROUPS)):
         raise TypeError(
@@ -228,6 +255,15 @@ def as_action(space: AbstractSpace, group: AbstractGroup | Action) -> Action:
             "the same space."
         )
     return group
+
+
+def checked_action(action: object) -> Action:
+    """An action as it is; anything else is refused in words."""
+    if not isinstance(action, Action):
+        raise TypeError(
+            f"action: expected the answer of action(space, group) and got a {type(action).__name__}."
+        )
+    return action
 
 
 def signed_affine(action: Action, g: Element) -> SignedAffine:

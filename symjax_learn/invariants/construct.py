@@ -1,14 +1,14 @@
 """``eigenbasis`` and ``invariant_basis``: the truncation, the route, the certificate."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import is_traced
+from symjax_learn._types import checked_count, is_traced
 from symjax_learn.algebra.groups import MAX_ELEMENTS, AbstractGroup, describe_order
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.torus import Torus
@@ -52,17 +52,19 @@ def eigenbasis(
     >>> sj.eigenbasis(sj.Torus(2), max_eigenvalue=25).num_functions
     81
     """
+    if not isinstance(space, AbstractSpace):
+        raise TypeError(f"space: expected a space, such as Torus(3), and got {space!r}.")
 
-    def cumulative(levels: Sequence[Level]) -> list[int]:
-        return [level.multiplicity for level in levels]
+    def dimensions(levels: Sequence[Level]) -> Iterable[int]:
+        return (level.multiplicity for level in levels)
 
-    levels = _truncated_levels(space, max_eigenvalue, max_functions, cumulative)
+    levels = _truncated_levels(space, max_eigenvalue, max_functions, dimensions)
     count = sum(level.multiplicity for level in levels)
     multiplicities = [level.multiplicity for level in levels]
     refuse_beyond(
         memory_limit,
         count * (8 * space.dimension + 32),
-        f"max_eigenvalue: a table of {count:,} eigenfunctions",
+        f"max_eigenvalue or max_functions: a table of {count:,} eigenfunctions",
         "Lower it, raise memory_limit, or use invariant_basis with a structured route.",
     )
     with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
@@ -128,17 +130,10 @@ def invariant_basis(
 
     construct = _by_orbits if chosen == "orbits" else _by_averaging
 
-    def counts(levels: Sequence[Level]) -> list[int]:
+    def counts(levels: Sequence[Level]) -> Iterable[int]:
         known, _ = level_counts(acting, levels)
-        if known is not None:
-            return known
-        found = construct(acting, levels, memory_limit)
-        eigenvalues = np.asarray(found.eigenvalues)
-        scale = max(level.eigenvalue for level in levels)
-        return [
-            int(np.isclose(eigenvalues, level.eigenvalue, rtol=1e-6, atol=1e-6 * scale).sum())
-            for level in levels
-        ]
+        # Without an exact count level by level, as long as the truncation asks for another.
+        return known or (_count_of_level(acting, chosen, level, memory_limit) for level in levels)
 
     with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
         levels = _truncated_levels(space, max_eigenvalue, max_functions, counts)
@@ -162,6 +157,13 @@ def _chosen_route(action: Action, route: str) -> str:
             "torus); use 'averaging'."
         )
     return route
+
+
+def _count_of_level(action: Action, route: str, level: Level, memory_limit: int) -> int:
+    if route == "orbits":
+        assert isinstance(action.space, Torus)
+        return orbit_counts(torus_orbits(action, action.space, [level], memory_limit), [level])[0]
+    return averaged_levels(action, [level], memory_limit).coefficients[0].shape[1]
 
 
 def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
@@ -233,9 +235,9 @@ def _truncated_levels(
     space: AbstractSpace,
     max_eigenvalue: float | None,
     max_functions: int | None,
-    level_counts: Callable[[Sequence[Level]], list[int]],
+    counts: Callable[[Sequence[Level]], Iterable[int]],
 ) -> list[Level]:
-    """Whole levels up to exactly one of the two truncations."""
+    """Whole levels up to exactly one of the two truncations; ``counts`` are functions per level."""
     if (max_eigenvalue is None) == (max_functions is None):
         given = "neither" if max_eigenvalue is None else "both"
         raise ValueError(
@@ -244,16 +246,17 @@ def _truncated_levels(
         )
     if max_eigenvalue is not None:
         return checked_levels(space, max_eigenvalue)
-    assert max_functions is not None
-    if max_functions < 1:
-        raise ValueError(f"max_functions: expected at least 1 and got {max_functions}.")
-    # The scale at which Weyl's law puts about one eigenfunction; doubled until it is too many.
-    bound = (2 * math.pi) ** 2 * space.volume ** (-2 / space.dimension)
+    left = checked_count("max_functions", max_functions)
+    # From the scale at which Weyl's law puts about one eigenfunction.
+    bound = (2 * math.pi) ** 2 * math.exp(-2 * space.log_volume / space.dimension)
+    kept: list[Level] = []
     while True:
-        levels = space.levels(bound)
-        total = np.cumsum(level_counts(levels))
-        if total[-1] > max_functions:
-            return levels[: int(np.searchsorted(total, max_functions, side="right"))]
+        fresh = space.levels(bound)[len(kept) :]
+        for level, count in zip(fresh, counts(fresh) if fresh else (), strict=True):
+            left -= count
+            if left < 0:
+                return kept
+            kept.append(level)
         bound *= 2
 
 

@@ -58,12 +58,13 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
 
 def checked_levels(space: AbstractSpace, max_eigenvalue: float) -> list[Level]:
     """The levels up to a truncation that is a finite number ≥ 0."""
-    if not (math.isfinite(max_eigenvalue) and max_eigenvalue >= 0):
+    number = np.asarray(max_eigenvalue)
+    if number.shape != () or number.dtype.kind not in "fiu" or not 0 <= float(number) < math.inf:
         raise ValueError(
-            f"max_eigenvalue: expected a finite number >= 0 and got {max_eigenvalue}; eigenvalues of "
+            f"max_eigenvalue: expected a finite number >= 0 and got {max_eigenvalue!r}; eigenvalues of "
             "-Laplacian start at 0."
         )
-    return space.levels(max_eigenvalue)
+    return space.levels(float(number))
 
 
 def level_counts(

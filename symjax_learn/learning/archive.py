@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,18 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Transversals,
     YoungSampler,
 )
+# What reading a file that is none of ours, or is damaged, may raise.
+_READING_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 # Python refuses to print integers beyond this many digits (a group's order may be one).
 _MAX_DECIMAL_BITS = 4096
 
@@ -72,6 +85,8 @@ def save(path: str | os.PathLike[str], model: SpectralModel) -> None:
     >>> bool((sj.load(path)(x) == model(x)).all())
     True
     """
+    if not isinstance(model, SpectralModel):
+        raise TypeError(f"model: expected a fitted model and got a {type(model).__name__}.")
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(model, arrays, "model")
     header = json.dumps({"format": FORMAT, "version": VERSION, "model": tree}).encode()
@@ -111,7 +126,7 @@ def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> 
         header = json.loads(bytes(arrays["header"]))
     except FileNotFoundError:
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
+    except _READING_ERRORS as error:
         raise ValueError(
             f"path: {os.fspath(path)!r} is truncated, damaged or not a model file ({error}); save the "
             "model again."
@@ -124,10 +139,22 @@ def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> 
             f"reads version {VERSION}; use the release that wrote it."
         )
     known = {cls.__name__: cls for cls in (*_CONSTRUCTORS, *constructors)}
-    model = _decode(header["model"], arrays, known)
-    if not isinstance(model, SpectralModel):
-        raise ValueError(f"path: {os.fspath(path)!r} holds a {type(model).__name__}, not a model.")
+    try:
+        model = _decode(header["model"], arrays, known)
+        whole = model.coefficients.shape[0] == model.basis.num_functions
+    except _RefusedError as error:
+        raise ValueError(f"path: {os.fspath(path)!r} {error}") from None
+    except _READING_ERRORS as error:
+        raise ValueError(
+            f"path: {os.fspath(path)!r} holds a damaged model ({error!r}); save the model again."
+        ) from error
+    if not isinstance(model, SpectralModel) or not whole:
+        raise ValueError(f"path: {os.fspath(path)!r} holds no whole model; save the model again.")
     return model
+
+
+class _RefusedError(Exception):
+    """A file that can be read and must not be."""
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
@@ -166,9 +193,9 @@ def _decode(tree: Any, arrays: dict[str, np.ndarray], known: dict[str, type]) ->
     if "array" in tree:
         array = arrays[tree["array"]]
         if array.dtype == np.float64 and jnp.result_type(float) != jnp.float64:
-            raise ValueError(
-                "path: the model was fitted in float64 and x64 is off in this session; start it with "
-                "JAX_ENABLE_X64=1, so that the model predicts the same."
+            raise _RefusedError(
+                "was fitted in float64 and x64 is off in this session; start it with JAX_ENABLE_X64=1, "
+                "so that the model predicts the same."
             )
         return jnp.asarray(array)
     if "hexadecimal" in tree:
@@ -177,8 +204,8 @@ def _decode(tree: Any, arrays: dict[str, np.ndarray], known: dict[str, type]) ->
         return tuple(_decode(item, arrays, known) for item in tree["tuple"])
     cls = known.get(tree["constructor"])
     if cls is None:
-        raise ValueError(
-            f"path: the model names the constructor {tree['constructor']!r}, which is not this "
-            "library's; pass its class as load(path, constructors=(...,))."
+        raise _RefusedError(
+            f"names the constructor {tree['constructor']!r}, which is not this library's; pass its "
+            "class as load(path, constructors=(...,))."
         )
     return cls(**{name: _decode(part, arrays, known) for name, part in tree["fields"].items()})

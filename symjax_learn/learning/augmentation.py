@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Element, Key
-from symjax_learn.invariants.action import Action
+from symjax_learn._types import AnyArray, Element, Key, checked_count
+from symjax_learn.invariants.action import Action, checked_action
 from symjax_learn.learning.model import checked_data
 
 
@@ -38,6 +38,7 @@ def augment(
         of one sample are adjacent and the first is the sample itself.
 
     Raises:
+        TypeError: no action, or ``num_copies`` is no integer.
         ValueError: ``num_copies`` is neither ``"all"`` nor ≥ 1, structure that does not fit, or too
             many rows.
 
@@ -49,21 +50,21 @@ def augment(
     >>> x.tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    data = checked_data(action.space, x, y, values=False)
+    data = checked_data(checked_action(action).space, x, y, values=False)
     n = len(data.x)
-    if num_copies == "all":
-        copies = action.order
-    elif isinstance(num_copies, int) and not isinstance(num_copies, bool) and num_copies >= 1:
-        copies = num_copies
-    else:
+    if isinstance(num_copies, str) and num_copies != "all":
         raise ValueError(f"num_copies: expected 'all' or an integer >= 1 and got {num_copies!r}.")
-    if copies == math.inf:
-        raise ValueError("num_copies: 'all' needs a finite group; give a number.")
-    copies = int(copies)
+    if num_copies == "all":
+        if action.order == math.inf:
+            raise ValueError("num_copies: 'all' needs a finite group; give a number.")
+        copies = int(action.order)
+    else:
+        copies = checked_count("num_copies", num_copies)
     row = data.x.dtype.itemsize * (math.prod(action.space.point_shape) + data.y.shape[1])
+    element = 4 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(action.identity))
     refuse_beyond(
         memory_limit,
-        2 * row * n * copies,
+        2 * row * n * copies + element * copies * (1 if num_copies == "all" else n),
         f"num_copies: {copies:,} copies of {n:,} samples",
         "Give a smaller number, or fit on an invariant basis, which needs no copies.",
     )

@@ -15,6 +15,7 @@ from symjax_learn._chunks import (
     split_rows,
 )
 from symjax_learn._types import AnyArray, Element, is_traced
+from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace
 from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.action import Action, as_action
@@ -22,6 +23,7 @@ from symjax_learn.invariants.construct import eigenbasis
 from symjax_learn.learning.model import (
     Report,
     SpectralModel,
+    as_report,
     checked_data,
     checked_penalty,
     checked_spectrum,
@@ -29,7 +31,7 @@ from symjax_learn.learning.model import (
     solver_precision,
     working_dtype,
 )
-from symjax_learn.optimization.quadratic import solve_kernel_ridge
+from symjax_learn.optimization.dual import solve_kernel_ridge
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
 
@@ -42,7 +44,7 @@ def fit_kernel_ridge(
     spectrum: Spectrum = _DEFAULT_SPECTRUM,
     penalty: float | Array | str = "loo",
     max_eigenvalue: float | None = None,
-    action: Action | None = None,
+    action: Action | AbstractGroup | None = None,
     intercept: bool = True,
     throw: bool = True,
     memory_limit: int = MEMORY_LIMIT,
@@ -58,12 +60,15 @@ def fit_kernel_ridge(
         x: ``(n, *point_shape)``, floating.
         y: ``(n, *outputs)``.
         spectrum: μ, a function of the eigenvalues.
-        penalty: η ≥ 0, or ``"loo"`` (exact leave-one-out on a grid of 100 values).
+        penalty: η ≥ 0, or ``"loo"`` (exact leave-one-out on a logarithmic grid).
         max_eigenvalue: Λ; needed, because no kernel here has a closed form.
-        action: average the kernel over this action's group.
+        action: average the kernel over this action's group (or a group).
         intercept: fit an unpenalized constant b, and leave the constant out of K.
         throw: raise for bad values, instead of returning them as ``report.status``.
         memory_limit: refuse more bytes.
+
+    Returns:
+        A :class:`~symjax_learn.SpectralModel` on all eigenfunctions up to Λ.
 
     Raises:
         ValueError, TypeError: as :func:`~symjax_learn.fit_ridge`; a group too large to enumerate; a
@@ -97,11 +102,19 @@ def fit_kernel_ridge(
         f"x: the {n:,} × {n:,} Gram matrix and its eigenvectors",
         "Use fewer samples, or fit_ridge, whose memory does not grow with n.",
     )
-    elements = None if action is None else as_action(space, action).elements()
+    acting = None if action is None else as_action(space, action)
+    elements = None if acting is None else acting.elements()
     traced = is_traced(data, kernel_weights, eta)
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
-            basis.functions, kernel_weights, data.x, data.y, eta, action, elements, intercept
+            basis.functions,
+            kernel_weights,
+            data.x,
+            data.y,
+            None if eta is None else jnp.asarray(eta),
+            acting,
+            elements,
+            bool(intercept),
         )
     if throw:
         raise_unless_ok(report)
@@ -161,16 +174,11 @@ def _fit(
     with jax.default_matmul_precision("highest"):
         gram = map_columns(against_all, x, size)
         gram = (gram + gram.T) / 2
-        alpha, solution = solve_kernel_ridge(
+        solution = solve_kernel_ridge(
             gram, y.astype(dtype), penalty, float(jnp.finfo(x.dtype).eps), intercept=intercept
         )
-        coefficients = primal(alpha)
+        coefficients = primal(solution.coefficients)
     if intercept:
         coefficients = coefficients.at[0].set(solution.free[0])
-    report = Report(
-        solution.status,
-        solution.loo_error.astype(x.dtype),
-        solution.condition.astype(x.dtype),
-        jnp.ones((), jnp.int32),
-    )
+    report = as_report(solution, x.dtype)
     return coefficients.astype(x.dtype), solution.penalty.astype(x.dtype), report

@@ -18,7 +18,7 @@ from symjax_learn.geometry.spaces import (
     flatten_points,
 )
 from symjax_learn.invariants.basis import InvariantBasis
-from symjax_learn.optimization.quadratic import MESSAGES, Status
+from symjax_learn.optimization.solution import MESSAGES, RidgeSolution, Status
 
 
 class Report(NamedTuple):
@@ -39,6 +39,9 @@ class Report(NamedTuple):
 
 class SpectralModel(eqx.Module):
     """f(x) = Σ_j c_j φ_j(x): a fitted function, a pytree.
+
+    A call is compiled. Within a compiled function of your own pass the model as an argument, for it
+    holds arrays: ``jax.jit(lambda model, x: model(x))(model, x)``.
 
     Attributes:
         basis: of the functions φ_j; on an invariant basis the model is exactly invariant.
@@ -122,43 +125,49 @@ def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool
     if not jnp.issubdtype(targets.dtype, jnp.floating):
         targets = targets.astype(points.dtype)
     outputs = targets.shape[1:]
+    if 0 in outputs:
+        raise ValueError(f"y: expected at least one output and got shape {targets.shape}.")
     return Data(points, targets.reshape(n, math.prod(outputs)), outputs)
 
 
-def checked_penalty(penalty: object, num_samples: int) -> Array | None:
-    """The penalty as an array, or ``None`` for leave-one-out."""
+def checked_penalty(penalty: object, num_samples: int) -> AnyArray | None:
+    """The penalty as a float64 of the host, which no precision has rounded yet, or as it is traced.
+
+    ``None`` stands for leave-one-out.
+    """
     if isinstance(penalty, str):
         if penalty != "loo":
             raise ValueError(f"penalty: expected 'loo' or a number >= 0 and got {penalty!r}.")
         if num_samples < 2:
             raise ValueError("penalty: 'loo' leaves one sample out and needs at least 2; give a number.")
         return None
-    if is_traced(penalty):
-        return jnp.asarray(penalty)
-    value = np.asarray(penalty)
-    if value.shape != () or value.dtype.kind not in "fiu" or not value >= 0 or np.isinf(value):
+    value = as_array("penalty", penalty)
+    traced = is_traced(value)
+    numeric = value.shape == () and value.dtype.kind in "fiu"
+    if not numeric or not (traced or (value >= 0 and np.isfinite(value))):
         raise ValueError(f"penalty: expected 'loo' or one finite number >= 0 and got {penalty!r}.")
-    return jnp.asarray(value.astype(float))
+    return value if traced else np.asarray(value, np.float64)
 
 
 def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
-    """√w of each sample, of mean weight 1; ones where no weights are given."""
+    """Weights w of the samples, of mean 1; ones where no weights are given."""
     n = data.x.shape[0]
     if weights is None:
         return jnp.ones((n,), data.x.dtype)
-    weights = jnp.asarray(weights)
-    if weights.shape != (n,) or not jnp.issubdtype(weights.dtype, jnp.floating):
+    given = as_array("weights", weights)
+    if given.shape != (n,) or given.dtype.kind not in "fiu":
         raise ValueError(
-            f"weights: expected {n} floating-point numbers, one for each sample, and got shape "
-            f"{weights.shape} of {weights.dtype}."
+            f"weights: expected {n} real numbers, one for each sample, and got shape {given.shape} of "
+            f"{given.dtype}."
         )
-    if values and not is_traced(weights):
-        host = np.asarray(weights)
+    if values and not is_traced(given):
+        host = np.asarray(given)
         bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
         if len(bad) or not host.any():
             found = f"row {bad[0]} is {host[bad[0]]}" if len(bad) else "all are zero"
             raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
-    return jnp.sqrt(weights / jnp.mean(weights)).astype(data.x.dtype)
+    positive = jnp.asarray(given).astype(data.x.dtype)
+    return positive / jnp.mean(positive)
 
 
 def checked_spectrum(spectrum: object, eigenvalues: Array) -> Array:
@@ -183,6 +192,16 @@ def checked_spectrum(spectrum: object, eigenvalues: Array) -> Array:
                 "are finite and >= 0."
             )
     return weights
+
+
+def as_report(solution: RidgeSolution, dtype: jnp.dtype) -> Report:
+    """The evidence of a direct solver, in the dtype of the data."""
+    return Report(
+        solution.status,
+        solution.loo_error.astype(dtype),
+        solution.condition.astype(dtype),
+        jnp.ones((), jnp.int32),
+    )
 
 
 def raise_unless_ok(report: Report) -> None:

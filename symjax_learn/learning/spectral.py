@@ -3,9 +3,10 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Float
 
-from symjax_learn._chunks import split_rows
+from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond, split_rows
 from symjax_learn._types import AnyArray, is_traced
 from symjax_learn.geometry.spaces import AbstractFunctions
 from symjax_learn.geometry.spectra import Spectrum, sobolev
@@ -13,6 +14,7 @@ from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.learning.model import (
     Report,
     SpectralModel,
+    as_report,
     checked_data,
     checked_penalty,
     checked_spectrum,
@@ -28,6 +30,8 @@ _DEFAULT_SPECTRUM = sobolev(2.0)
 # power of two: a sweep over n compiles a few programs and not one for each n.
 _PADDED_ROWS = 1024
 _FEWEST_ROWS = 128
+# Bytes of a fit for each entry of a square matrix of its columns: chunk, triangle, factors.
+_BYTES_OF_SQUARE = 16 * 8
 
 
 def fit_ridge(
@@ -40,13 +44,15 @@ def fit_ridge(
     intercept: bool = True,
     weights: AnyArray | None = None,
     throw: bool = True,
+    memory_limit: int = MEMORY_LIMIT,
 ) -> SpectralModel:
     """Ridge regression on a basis: min over c of (1/n) Σ_i w_i |y_i − φ(x_i)c|² + η Σ_j |c_j|²/μ(λ_j).
 
     On an invariant basis this equals the problem over *all* coefficients with D(g)c = c, and kernel
     ridge regression with the group-averaged kernel Σ μ(λ_j) φ_j(x)φ_j(x'); the model is exactly
-    invariant. Composes under ``jit``, ``vmap`` (targets, penalties, seeds) and ``grad``; a sweep over
-    data or penalties of one shape compiles once.
+    invariant. Composes under ``jit``, ``vmap`` (targets, penalties, seeds) and, for first derivatives,
+    ``grad`` (a penalty that leave-one-out chooses counts as fixed); a sweep over data or penalties of
+    one shape compiles once.
 
     Args:
         basis: of the functions φ_j.
@@ -54,17 +60,19 @@ def fit_ridge(
         y: ``(n, *outputs)``; one penalty serves all outputs.
         spectrum: μ, a function of the eigenvalues.
         penalty: η ≥ 0, or ``"loo"``: the minimizer of the exact leave-one-out error on a logarithmic
-            grid of 100 values (nη held fixed), bounded below by what the precision of x can resolve.
+            grid, four values a decade (nη held fixed), bounded below by what the precision of x can
+            resolve.
         intercept: leave the constant function unpenalized.
         weights: w ≥ 0 of each sample, ``(n,)``, scaled to mean 1.
         throw: raise for bad values, instead of returning them as ``report.status``.
+        memory_limit: refuse more bytes.
 
     Returns:
         A :class:`~symjax_learn.SpectralModel`; coefficients in the dtype of x.
 
     Raises:
-        ValueError, TypeError: structure that does not fit, always; values that are not finite, a
-            singular problem, when ``throw`` and not traced.
+        ValueError, TypeError: structure that does not fit, or too many functions, always; values that
+            are not finite, a singular problem, when ``throw`` and not traced.
 
     A sweep over n compiles once for all n ≤ 128, ≤ 256, …, ≤ 1024; once for each n beyond.
 
@@ -82,13 +90,27 @@ def fit_ridge(
     >>> bool(abs(model(x[:1, ::-1]) - model(x[:1])).max() < 1e-5)
     True
     """
+    if not isinstance(basis, InvariantBasis):
+        raise TypeError(
+            f"basis: expected the answer of invariant_basis or eigenbasis and got a "
+            f"{type(basis).__name__}."
+        )
     data = checked_data(basis.space, x, y, values=throw)
-    root_weights = checked_weights(weights, data, values=throw)
+    width = basis.num_functions + data.y.shape[1]
+    refuse_beyond(
+        memory_limit,
+        _BYTES_OF_SQUARE * width**2,
+        f"basis: the decomposition of {basis.num_functions:,} functions",
+        "Use fewer functions, raise memory_limit, or use fit_kernel_ridge where samples are few.",
+    )
+    sample_weights = checked_weights(weights, data, values=throw)
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
     eta = checked_penalty(penalty, len(data.x))
-    traced = is_traced(basis, data, root_weights, kernel_weights, eta)
+    traced = is_traced(basis, data, sample_weights, kernel_weights, eta)
     n = len(data.x)
-    x_rows, y_rows, w_rows = _padded((data.x, data.y, root_weights))
+    length = n if n > _PADDED_ROWS else max(_FEWEST_ROWS, 1 << (n - 1).bit_length())
+    rows = (data.x, data.y, sample_weights)
+    x_rows, y_rows, w_rows = (_padded(array, length, traced) for array in rows)
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
             basis.functions,
@@ -97,19 +119,40 @@ def fit_ridge(
             y_rows,
             w_rows,
             jnp.asarray(n, jnp.int32),
-            eta,
-            intercept,
+            None if eta is None else jnp.asarray(eta),
+            bool(intercept),
         )
     if throw:
         raise_unless_ok(report)
     return SpectralModel(basis, coefficients.reshape(-1, *data.outputs), chosen, report)
 
 
-@jax.jit
-def _padded(rows: tuple[Array, Array, Array]) -> tuple[Array, ...]:
-    n = len(rows[0])
-    length = n if n > _PADDED_ROWS else max(_FEWEST_ROWS, 1 << (n - 1).bit_length())
-    return tuple(split_rows(array, 1, length)[0] for array in rows)
+def _padded(array: Array, length: int, traced: bool) -> Array:
+    """Copies of the first row to a given length; on the host where it can, which compiles nothing."""
+    if len(array) == length:
+        return array
+    if traced:
+        return split_rows(array, 1, length)[0]
+    host = np.asarray(array)
+    filling = np.broadcast_to(host[:1], (length - len(host), *host.shape[1:]))
+    return jnp.asarray(np.concatenate([host, filling]))
+
+
+class _WeightedRows(eqx.Module):
+    """The rows of a fit, chunk by chunk: √μ φ(x) (the constant apart with an intercept), y, and w."""
+
+    functions: AbstractFunctions
+    points: Float[Array, "chunks rows ..."]
+    targets: Float[Array, "chunks rows o"]
+    weights: Float[Array, "chunks rows"]
+    scale: Float[Array, " a"]
+
+    def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
+        """One chunk of F, A, Y, w."""
+        features = self.functions.columns(self.points[chunk]).astype(self.scale.dtype)
+        num_free = features.shape[1] - len(self.scale)
+        scaled = features[:, num_free:] * self.scale[None]
+        return features[:, :num_free], scaled, self.targets[chunk], self.weights[chunk]
 
 
 @eqx.filter_jit
@@ -118,32 +161,31 @@ def _fit(
     kernel_weights: Array,
     x: Array,
     y: Array,
-    root_weights: Array,
+    weights: Array,
     num_samples: Array,
     penalty: Array | None,
     intercept: bool,
 ) -> tuple[Array, Array, Report]:
     dtype = working_dtype(x.dtype)
-    scale = jnp.sqrt(kernel_weights.astype(dtype))[int(intercept) :]
-    num_chunks = num_chunks_for(x.shape[0], functions.num_functions)
+    kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
+    # √0 = 0 has no derivative, and its function no coefficient.
+    positive = kernel_weights > 0
+    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
+    num_chunks = num_chunks_for(x.shape[0], functions.num_functions + y.shape[1])
     length = -(-x.shape[0] // num_chunks)
-    points = split_rows(x, num_chunks, length)
-    targets = split_rows(y.astype(dtype), num_chunks, length)
     present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
-    root = jnp.where(present, split_rows(root_weights.astype(dtype), num_chunks, length), 0.0)
-
-    def rows(chunk: Array) -> tuple[Array, Array, Array]:
-        weighted = functions.columns(points[chunk]).astype(dtype) * root[chunk][:, None]
-        free, penalized = weighted[:, : int(intercept)], weighted[:, int(intercept) :]
-        return free, penalized * scale[None], targets[chunk] * root[chunk][:, None]
-
+    rows = _WeightedRows(
+        functions,
+        split_rows(x, num_chunks, length),
+        split_rows(y.astype(dtype), num_chunks, length),
+        jnp.where(present, split_rows(weights.astype(dtype), num_chunks, length), 0.0),
+        scale,
+    )
     with jax.default_matmul_precision("highest"):
         solution = solve_ridge(rows, num_chunks, num_samples, penalty, float(jnp.finfo(x.dtype).eps))
     coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
-    report = Report(
-        solution.status,
-        solution.loo_error.astype(x.dtype),
-        solution.condition.astype(x.dtype),
-        jnp.ones((), jnp.int32),
+    return (
+        coefficients.astype(x.dtype),
+        solution.penalty.astype(x.dtype),
+        as_report(solution, x.dtype),
     )
-    return coefficients.astype(x.dtype), solution.penalty.astype(x.dtype), report

@@ -8,43 +8,28 @@ penalized block R_AA = U S Vᵀ gives c(η) = V S/(S² + nη) Uᵀ R_AY for ever
 so the condition number is not squared.
 """
 
-import enum
-import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
-# Rows of features that one step of a long pass holds, and at least so many per column.
+from symjax_learn.optimization.solution import (
+    RidgeSolution,
+    best_of,
+    fit_status,
+    penalty_grid,
+)
+
+# A chunk of a pass holds so many rows, or two for each column of a wide problem.
 _CHUNK_ROWS = 1024
-# The grid of leave-one-out penalties nη, relative to the largest squared singular value.
-_GRID_POINTS = 100
 
-
-class Status(enum.IntEnum):
-    """What became of a fit; a fitting door raises unless it is ``ok`` or ``throw=False``."""
-
-    ok = 0
-    not_finite = 1
-    rank_deficient = 2
-    ill_conditioned = 3
-
-
-MESSAGES = {
-    Status.not_finite: "features, targets or the solution are not finite; check x, y and weights.",
-    Status.rank_deficient: (
-        "penalty = 0 with linearly dependent features: the least-squares solution is not unique; "
-        "give a positive penalty, more samples or fewer functions."
-    ),
-    Status.ill_conditioned: (
-        "at this penalty the problem is singular to working precision (report.condition says how "
-        "far); raise the penalty or use float64."
-    ),
-}
+# A pass over samples: index of a chunk -> rows (F, A, Y) and their weights w, zero beyond n. A pytree,
+# so that a solution can be differentiated with respect to the arrays in it.
+Rows = Callable[[Array], tuple[Array, Array, Array, Array]]
 
 
 class Decomposition(NamedTuple):
@@ -64,29 +49,16 @@ class Decomposition(NamedTuple):
     right: Float[Array, "a r"]
     targets: Float[Array, "r o"]
 
+    @property
+    def alive(self) -> Bool[Array, " r"]:
+        """Which singular values are not zero to rounding."""
+        largest = jnp.max(self.singular, initial=0.0)
+        cut = jnp.finfo(self.singular.dtype).eps * max(self.right.shape[0], 1) * largest
+        return self.singular > cut
 
-class RidgeSolution(NamedTuple):
-    """The minimizer and its evidence.
-
-    Attributes:
-        free: b, the unpenalized coefficients ``(f, o)``.
-        coefficients: c, of the scaled columns ``(a, o)``.
-        penalty: η.
-        loo_error: root mean (weighted) square of the leave-one-out residuals over samples and outputs.
-        condition: √((s_max² + nη)/(s_min² + nη)), by which relative errors may grow.
-        status: a :class:`Status` as an integer.
-    """
-
-    free: Float[Array, "f o"]
-    coefficients: Float[Array, "a o"]
-    penalty: Float[Array, ""]
-    loo_error: Float[Array, ""]
-    condition: Float[Array, ""]
-    status: Int[Array, ""]
-
-
-# A pass over samples: index of a chunk -> √w-weighted rows (F, A, Y); rows beyond n are zero.
-Rows = Callable[[Array], tuple[Array, Array, Array]]
+    def divided(self, values: Float[Array, " r"]) -> Float[Array, " r"]:
+        """``values`` over S, and zero where S is."""
+        return jnp.where(self.alive, values / jnp.where(self.alive, self.singular, 1.0), 0.0)
 
 
 def solve_ridge(
@@ -98,8 +70,12 @@ def solve_ridge(
 ) -> RidgeSolution:
     """Solve for one penalty, or for the one that minimizes the leave-one-out error.
 
+    Differentiable once, by the implicit function theorem, with respect to the arrays of ``rows`` and
+    to a given penalty: the minimizer and the leave-one-out error have derivatives also where singular
+    values coincide or vanish, while those of the condition and of a chosen penalty are zero.
+
     Args:
-        rows: the chunks of the weighted rows; called in two passes.
+        rows: the chunks of the rows; called in two passes.
         num_chunks: of equal length.
         num_samples: n, of the rows that are no padding; the penalty enters as nη.
         penalty: η, or ``None`` for leave-one-out over a logarithmic grid with nη held fixed, on
@@ -107,66 +83,165 @@ def solve_ridge(
         precision: relative accuracy of the rows, the larger of their and the solver's rounding.
 
     Cost: one pass of O(n(f + a + o)²), one singular value decomposition O(a³), and for the
-    leave-one-out errors one more pass of O(n·a·(a + penalties)).
+    leave-one-out errors one more pass of O(n·a·(a + penalties·o)).
     """
+    solution = _solve(rows, penalty, num_samples=num_samples, num_chunks=num_chunks, precision=precision)
+    if penalty is None:
+        return solution
+    return solution._replace(penalty=penalty.astype(solution.penalty.dtype))
+
+
+@eqx.filter_custom_jvp
+def _solve(
+    rows: Rows,
+    penalty: Float[Array, ""] | None,
+    *,
+    num_samples: Int[Array, ""],
+    num_chunks: int,
+    precision: float,
+) -> RidgeSolution:
+    return _decomposed_solution(rows, penalty, num_samples, num_chunks, precision)[0]
+
+
+def _decomposed_solution(
+    rows: Rows,
+    penalty: Float[Array, ""] | None,
+    num_samples: Int[Array, ""],
+    num_chunks: int,
+    precision: float,
+) -> tuple[RidgeSolution, Decomposition, Float[Array, ""]]:
+    """The solution, the decomposition, and nη."""
     parts = _decompose(rows, num_chunks)
     squares = parts.singular**2
     count = num_samples.astype(squares.dtype)
     largest = jnp.max(squares, initial=0.0)
     if penalty is None:
-        floor = (100 * precision) ** 2
-        grid = largest * jnp.asarray(np.logspace(1, math.log10(floor), _GRID_POINTS), squares.dtype)
+        grid = penalty_grid(largest, (100 * precision) ** 2)
     else:
         grid = (count * penalty.astype(squares.dtype))[None]
-    cut = jnp.finfo(squares.dtype).eps * max(parts.right.shape[0], 1) * jnp.sqrt(largest)
-    alive = parts.singular > cut
-    errors = _leave_one_out(rows, num_chunks, num_samples, parts, alive, grid)
-    # From large to small penalties: of equal errors (constant targets) the largest penalty wins.
-    best = jnp.argmin(jnp.where(jnp.isnan(errors), jnp.inf, errors))
-    shrinkage = jnp.where(alive, parts.singular / jnp.where(alive, squares + grid[best], 1.0), 0.0)
-    coefficients = parts.right @ (shrinkage[:, None] * parts.targets)
+    errors = _leave_one_out(rows, num_chunks, num_samples, parts, grid)
     num_free, num_penalized = parts.corner.shape[0], parts.right.shape[0]
+    explained = jnp.sum(parts.mixed[:, num_penalized:] ** 2) + jnp.sum(parts.targets**2)
+    best = best_of(errors, jnp.sqrt(explained / count))
+    ridge, alive = grid[best], parts.alive
+    shrinkage = jnp.where(alive, parts.singular / jnp.where(alive, squares + ridge, 1.0), 0.0)
+    coefficients = parts.right @ (shrinkage[:, None] * parts.targets)
     remaining = parts.mixed[:, num_penalized:] - parts.mixed[:, :num_penalized] @ coefficients
     free = solve_triangular(parts.corner, remaining) if num_free else remaining
     smallest = jnp.min(jnp.where(alive, squares, jnp.inf), initial=jnp.inf)
     deficient = jnp.sum(alive) < num_penalized
-    smallest = jnp.where(deficient & (grid[best] > 0), 0.0, smallest)
-    ratio = (largest + grid[best]) / (smallest + grid[best])
+    smallest = jnp.where(deficient & (ridge > 0), 0.0, smallest)
+    ratio = (largest + ridge) / (smallest + ridge)
     condition = jnp.where(largest > 0, jnp.sqrt(ratio), 1.0)
-    chosen = grid[best] / count
-    return RidgeSolution(
-        free,
-        coefficients,
-        chosen if penalty is None else penalty.astype(chosen.dtype),
-        errors[best],
-        condition,
-        _status(free, coefficients, grid[best], deficient, condition * precision),
+    status = fit_status(free, coefficients, ridge=ridge, deficient=deficient, loss=condition * precision)
+    solution = RidgeSolution(free, coefficients, ridge / count, errors[best], condition, status)
+    return solution, parts, ridge
+
+
+@_solve.def_jvp
+def _solve_jvp(
+    primals: tuple[Rows, Float[Array, ""] | None],
+    tangents: tuple[Any, Any],
+    *,
+    num_samples: Int[Array, ""],
+    num_chunks: int,
+    precision: float,
+) -> tuple[RidgeSolution, RidgeSolution]:
+    """One Newton step from the solution carries its derivative: θ − H⁻¹∇(θ; data).
+
+    ∇ vanishes at θ, so the step changes nothing, and H⁻¹ may be held fixed. The decomposition itself
+    is not differentiated: its derivative is infinite where singular values coincide.
+    """
+    solution, parts, ridge = _decomposed_solution(*primals, num_samples, num_chunks, precision)
+    theta = jnp.concatenate([solution.free, solution.coefficients])
+    inverse = _inverse_hessian(parts, ridge)
+    num_free, count = parts.corner.shape[0], num_samples.astype(theta.dtype)
+    is_penalized = (jnp.arange(len(theta)) >= num_free).astype(theta.dtype)
+
+    def total(rows: Rows, of: Callable[[Array, Array, Array], Any], start: Any) -> Any:
+        """Σ over chunks of ``of(X, y, w)``; a reverse pass evaluates the chunks again."""
+
+        @jax.checkpoint
+        def add(sums: Any, chunk: Array) -> tuple[Any, None]:
+            free, penalized, y, weights = rows(chunk)
+            terms = of(jnp.concatenate([free, penalized], axis=1), y, weights)
+            return jax.tree.map(jnp.add, sums, terms), None
+
+        return jax.lax.scan(add, start, jnp.arange(num_chunks, dtype=jnp.int32))[0]
+
+    def stepped(rows: Rows, penalty: Float[Array, ""] | None) -> tuple[Array, Array]:
+        shrunk = is_penalized * (ridge if penalty is None else count * penalty.astype(theta.dtype))
+        gradient, hessian = total(
+            rows,
+            lambda x, y, w: (x.T @ (w[:, None] * (x @ theta - y)), x.T @ (w[:, None] * x)),
+            (shrunk[:, None] * theta, jnp.diag(shrunk)),
+        )
+        near = theta - inverse @ gradient
+        near_inverse = inverse - inverse @ (hessian - jax.lax.stop_gradient(hessian)) @ inverse
+
+        def squared(x: Array, y: Array, w: Array) -> Array:
+            left = jnp.maximum(1 - w * jnp.sum((x @ near_inverse) * x, axis=1), jnp.finfo(x.dtype).eps)
+            return jnp.sum(w[:, None] * ((y - x @ near) / left[:, None]) ** 2)
+
+        # A square root of zero has no derivative: exact fits have none of their error either.
+        mean = total(rows, squared, jnp.zeros((), theta.dtype)) / (count * max(theta.shape[1], 1))
+        error = jnp.where(mean > 0, jnp.sqrt(jnp.where(mean > 0, mean, 1.0)), 0.0)
+        return near, error
+
+    _, (rate, error_rate) = eqx.filter_jvp(stepped, primals, tangents)
+    zero = jnp.zeros((), theta.dtype)
+    return solution, RidgeSolution(
+        rate[:num_free],
+        rate[num_free:],
+        zero,
+        error_rate,
+        zero,
+        None,  # pyright: ignore[reportArgumentType] - an integer has no tangent
     )
 
 
-def _status(
-    free: Array, coefficients: Array, ridge: Array, deficient: Bool[Array, ""], loss: Array
-) -> Int[Array, ""]:
-    finite = jnp.all(jnp.isfinite(free)) & jnp.all(jnp.isfinite(coefficients))
-    status = jnp.where(loss > 0.1, Status.ill_conditioned, Status.ok)
-    status = jnp.where(deficient & (ridge == 0), Status.rank_deficient, status)
-    return jnp.where(finite, status, Status.not_finite).astype(jnp.int32)
+def _inverse_hessian(parts: Decomposition, ridge: Float[Array, ""]) -> Float[Array, "t t"]:
+    """(XᵀWX + nη)⁻¹ over the free and the penalized coefficients.
+
+    In directions that the data do not reach it is 1/nη, or zero where that is infinite.
+    """
+    f, a = parts.corner.shape[0], parts.right.shape[0]
+    dtype = parts.singular.dtype
+    safe = jnp.where(ridge > 0, ridge, 1.0)
+    unreached = jnp.where(ridge > 0, 1 / safe, 0.0)
+    squares = jnp.where(parts.alive, parts.singular**2, 0.0)
+    reached = jnp.where(parts.alive, 1 / jnp.where(parts.alive, squares + ridge, 1.0), unreached)
+    block = (parts.right * (reached - unreached)[None]) @ parts.right.T + unreached * jnp.eye(
+        a, dtype=dtype
+    )
+    if not f:
+        return block
+    corner = solve_triangular(parts.corner, jnp.eye(f, dtype=dtype))
+    slope = solve_triangular(parts.corner, parts.mixed[:, :a])
+    cross = -slope @ block
+    return jnp.block([[corner @ corner.T - cross @ slope.T, cross], [cross.T, block]])
+
+
+def _weighted(rows: Rows, chunk: Array) -> tuple[Array, Array, Array]:
+    free, penalized, y, weights = rows(chunk)
+    root = jnp.sqrt(weights)[:, None]
+    return free * root, penalized * root, y * root
 
 
 def _decompose(rows: Rows, num_chunks: int) -> Decomposition:
     """The R of a QR decomposition, chunk below chunk; then the singular values of its corner."""
-    free, penalized, targets = jax.eval_shape(rows, jnp.zeros((), jnp.int32))
+    first = jnp.zeros((), jnp.int32)
+    free, penalized, targets = jax.eval_shape(lambda: _weighted(rows, first))
     f, a = free.shape[1], penalized.shape[1]
     width = f + a + targets.shape[1]
     dtype = penalized.dtype
 
     def absorb(triangle: Array, chunk: Array) -> tuple[Array, None]:
-        stacked = jnp.concatenate([triangle, jnp.concatenate(rows(chunk), axis=1)])
+        stacked = jnp.concatenate([triangle, jnp.concatenate(_weighted(rows, chunk), axis=1)])
         return jnp.linalg.qr(stacked, mode="r"), None
 
     if num_chunks == 1:
-        chunk = jnp.concatenate(rows(jnp.zeros((), jnp.int32)), axis=1)
-        triangle = jnp.linalg.qr(chunk, mode="r")
+        triangle = jnp.linalg.qr(jnp.concatenate(_weighted(rows, first), axis=1), mode="r")
     else:
         start = jnp.zeros((width, width), dtype)
         triangle, _ = jax.lax.scan(absorb, start, jnp.arange(num_chunks, dtype=jnp.int32))
@@ -184,7 +259,6 @@ def _leave_one_out(
     num_chunks: int,
     num_samples: Int[Array, ""],
     parts: Decomposition,
-    alive: Bool[Array, " r"],
     grid: Float[Array, " e"],
 ) -> Float[Array, " e"]:
     """Root mean square leave-one-out residual for each nη, in closed form: e_i/(1 − h_i).
@@ -192,25 +266,29 @@ def _leave_one_out(
     e and 1 − h are sums of nonnegative terms, so that nothing cancels where η is small:
     1 − h_i = (1 − |q_i|² − |u_i|²) + Σ_j u_ij² nη/(s_j² + nη).
     """
-    f, a = parts.corner.shape[0], parts.right.shape[0]
+    f, a, alive = parts.corner.shape[0], parts.right.shape[0], parts.alive
+    num_outputs = parts.targets.shape[1]
     squares = parts.singular**2
     kept = jax.vmap(lambda ridge: jnp.where(alive, ridge / jnp.where(alive, squares + ridge, 1.0), 0.0))(
         grid
     )
-    inverse = jnp.where(alive, 1 / jnp.where(alive, parts.singular, 1.0), 0.0)
+    inverse = parts.divided(jnp.ones_like(parts.singular))
     targets = jnp.where(alive[:, None], parts.targets, 0.0)
     spanned = jnp.sum(alive, dtype=jnp.int32) + f >= num_samples
+    rounding = 100 * (f + a) * jnp.finfo(squares.dtype).eps
 
     def squared(chunk: Array) -> Array:
-        free, penalized, y = rows(chunk)
+        free, penalized, y = _weighted(rows, chunk)
         q = solve_triangular(parts.corner, free.T, trans=1).T if f else free
         u = (penalized - q @ parts.mixed[:, :a]) @ parts.right * inverse[None]
         outside = y - q @ parts.mixed[:, a:] - u @ targets
-        left_out = jnp.maximum(1 - jnp.sum(q**2, axis=1) - jnp.sum(u**2, axis=1), 0.0)
-        # Features that span all n dimensions leave exactly nothing out; rounding would.
-        left_out, outside = jnp.where(spanned, 0.0, left_out), jnp.where(spanned, 0.0, outside)
-        inside = u @ (kept.T[:, :, None] * targets[:, None, :]).reshape(len(targets), -1)
-        residuals = outside[:, None, :] + inside.reshape(len(u), *grid.shape, -1)
+        left_out = 1 - jnp.sum(q**2, axis=1) - jnp.sum(u**2, axis=1)
+        # A sample in the span of the features leaves exactly nothing out; rounding would.
+        within = spanned | (left_out < rounding)
+        left_out, outside = jnp.where(within, 0.0, left_out), jnp.where(within[:, None], 0.0, outside)
+        mixing = kept.T[:, :, None] * targets[:, None, :]
+        inside = u @ mixing.reshape(len(targets), len(grid) * num_outputs)
+        residuals = outside[:, None, :] + inside.reshape(len(u), len(grid), num_outputs)
         leverages = left_out[:, None] + u**2 @ kept.T
         padding = ~jnp.any(free, axis=1) & ~jnp.any(penalized, axis=1) & ~jnp.any(y, axis=1)
         leverages = jnp.where(padding[:, None], 1.0, leverages)
@@ -225,80 +303,9 @@ def _leave_one_out(
             total,
             jnp.arange(num_chunks, dtype=jnp.int32),
         )
-    return jnp.sqrt(total / (num_samples.astype(total.dtype) * parts.targets.shape[1]))
-
-
-def solve_kernel_ridge(
-    gram: Float[Array, "n n"],
-    targets: Float[Array, "n o"],
-    penalty: Float[Array, ""] | None,
-    precision: float,
-    *,
-    intercept: bool,
-) -> tuple[Float[Array, "n o"], RidgeSolution]:
-    """The dual problem: α = (K + nηI)⁻¹(y − b), with Σα = 0 when b is fitted, and b.
-
-    Args:
-        gram: K, symmetric positive semidefinite.
-        targets: y.
-        penalty: η, or ``None`` for leave-one-out over a grid with nη held fixed.
-        precision: relative accuracy of K.
-        intercept: whether an unpenalized constant b is fitted.
-
-    Returns:
-        α, and the record whose ``free`` is b (of no rows without an intercept) and whose
-        ``coefficients`` are α again. The condition is that of K + nηI.
-
-    Cost: one eigendecomposition, O(n³).
-    """
-    n = gram.shape[0]
-    centre = jnp.full((n,), 1 / math.sqrt(n), gram.dtype)
-    kernel = gram
-    if intercept:
-        row = gram @ centre
-        mean = centre @ row
-        kernel = (
-            gram - jnp.outer(centre, row) - jnp.outer(row, centre) + mean * jnp.outer(centre, centre)
-        )
-        # Centring makes 1 a null vector; a large eigenvalue sets it apart from other null vectors.
-        kernel = kernel + (1 + jnp.trace(kernel)) * jnp.outer(centre, centre)
-    values, vectors = jnp.linalg.eigh(kernel)
-    overlap = (centre @ vectors) ** 2 if intercept else jnp.zeros((n,), gram.dtype)
-    penalized = overlap < 0.5
-    values = jnp.where(penalized, jnp.maximum(values, 0.0), 0.0)
-    image = jnp.where(penalized[:, None], vectors.T @ targets, 0.0)
-    largest = jnp.max(values)
-    if penalty is None:
-        floor = 100 * precision
-        grid = largest * jnp.asarray(np.logspace(1, math.log10(floor), _GRID_POINTS), gram.dtype)
-    else:
-        grid = (n * penalty.astype(gram.dtype))[None]
-    cut = jnp.finfo(gram.dtype).eps * n * largest
-    # Without a penalty the null space of K is left out, and the status says so.
-    alive = penalized[None] & ((values > cut)[None] | (grid > 0)[:, None])
-    inverse = jnp.where(alive, 1 / jnp.where(alive, values[None] + grid[:, None], 1.0), 0.0)  # (e, n)
-    alphas = jnp.einsum("ij,ej,jo->eio", vectors, inverse, image)
-    leverages = jnp.einsum("ij,ej->ei", vectors**2, inverse)
-    # e_i/(1 − h_i) with both sides divided by nη.
-    errors = jnp.sqrt(jnp.mean((alphas / leverages[:, :, None]) ** 2, axis=(1, 2)))
-    best = jnp.argmin(jnp.where(jnp.isnan(errors), jnp.inf, errors))
-    alpha = alphas[best]
-    free = jnp.mean(targets - gram @ alpha, axis=0, keepdims=True)[: int(intercept)]
-    smallest = jnp.min(jnp.where(penalized, values, jnp.inf))
-    condition = jnp.where(largest > 0, (largest + grid[best]) / (smallest + grid[best]), 1.0)
-    chosen = grid[best] / n
-    deficient = smallest <= cut
-    status = _status(free, alpha, grid[best], deficient, condition * precision)
-    return alpha, RidgeSolution(
-        free,
-        alpha,
-        chosen if penalty is None else penalty.astype(chosen.dtype),
-        errors[best],
-        condition,
-        status,
-    )
+    return jnp.sqrt(total / (num_samples.astype(total.dtype) * num_outputs))
 
 
 def num_chunks_for(num_samples: int, width: int) -> int:
-    """Chunks of a pass: of ≥ 1,024 rows and ≥ 4 rows per column, so that the triangle is cheap."""
-    return max(1, num_samples // max(_CHUNK_ROWS, 4 * width))
+    """Chunks of a pass over rows of ``width`` columns: at most max(1,024, 2·width) rows each."""
+    return max(1, -(-num_samples // max(_CHUNK_ROWS, 2 * width)))

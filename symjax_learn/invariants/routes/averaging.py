@@ -44,8 +44,9 @@ def averaged_levels(action: Action, levels: Sequence[Level], memory_limit: int) 
     refuse_beyond(
         memory_limit,
         8 * largest**2 * (_BATCH + 4),
-        f"max_eigenvalue: the route 'averaging' forms dense matrices of size {largest:,} and",
-        "Lower max_eigenvalue, raise memory_limit, or use another route.",
+        f"max_eigenvalue or max_functions: the route 'averaging' forms dense matrices of size "
+        f"{largest:,} and",
+        "Lower it, raise memory_limit, or use another route.",
     )
     elements = action.elements()
     num_elements = jax.tree.leaves(elements)[0].shape[0]

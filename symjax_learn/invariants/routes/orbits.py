@@ -102,8 +102,9 @@ def torus_orbits(
     refuse_beyond(
         memory_limit,
         num_ambient * (8 * space.dimension + 32) * (action.group.num_generators + 1),
-        f"max_eigenvalue: the route 'orbits' goes through all {num_ambient:,} eigenfunctions and",
-        "Lower max_eigenvalue, or raise memory_limit.",
+        f"max_eigenvalue or max_functions: the route 'orbits' goes through all {num_ambient:,} "
+        "eigenfunctions and",
+        "Lower it, or raise memory_limit.",
     )
     frequencies = integer_vectors(space.dimension, max(level_norm(level) for level in levels))
     norms = np.sum(frequencies.astype(np.int64) ** 2, axis=1)
