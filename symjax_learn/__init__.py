@@ -21,6 +21,7 @@ from symjax_learn.diagnostics import invariance_discrepancy as invariance_discre
 from symjax_learn.geometry import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry import AbstractSpace as AbstractSpace
 from symjax_learn.geometry import Level as Level
+from symjax_learn.geometry import Sphere as Sphere
 from symjax_learn.geometry import Torus as Torus
 from symjax_learn.geometry import heat as heat
 from symjax_learn.geometry import matern as matern
@@ -37,5 +38,6 @@ from symjax_learn.learning import SpectralModel as SpectralModel
 from symjax_learn.learning import augment as augment
 from symjax_learn.learning import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning import fit_ridge as fit_ridge
+from symjax_learn.learning import fit_spec_avg as fit_spec_avg
 from symjax_learn.learning import load as load
 from symjax_learn.learning import save as save

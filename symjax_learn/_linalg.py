@@ -5,6 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+# Squared singular values below the first are zero; one between the two is doubtful, and so are
+# vectors that the matrices move by more than the third.
+_NULL_SQUARE = 1e-11
+_KEPT_SQUARE = 1e-7
+_NULL_RESIDUAL = 1e-11
+
 
 class NullSpace(NamedTuple):
     """An orthonormal basis of ker A, and the evidence that its dimension is right.
@@ -60,6 +66,41 @@ def null_space(
             "Are the generators exact (rotations by tiny angles, rounded matrices)?"
         )
     return answer
+
+
+def fixed_spaces(matrices: Float[np.ndarray, "batch k m m"]) -> list[NullSpace]:
+    """For each of many problems the vectors that k orthogonal matrices fix: ∩ ker(D_i − I).
+
+    As null spaces of Σ_i (D_i − I)ᵀ(D_i − I) = Σ_i (2I − D_i − D_iᵀ), by one batched ``eigh``. It
+    squares singular values, so that it cannot tell a rotation by 1e-7 from none: where its spectrum
+    has no clear gap, the singular values of the stacked constraints decide.
+
+    Args:
+        matrices: D_i of each problem, orthogonal; k may be 0.
+
+    Returns:
+        For each problem a basis whose ``largest_null`` is the worst ‖D_i v − v‖ over it.
+
+    Raises:
+        ValueError: a spectrum without a clear gap, also by singular values.
+
+    Cost: O(batch·(k·m² + m³)).
+    """
+    k, m = matrices.shape[1:3]
+    total = matrices.sum(axis=1)
+    constraints = 2 * k * np.eye(m) - total - total.mT
+    values, vectors = np.linalg.eigh(constraints)
+    spaces = []
+    for one, squares, columns in zip(matrices, values, vectors, strict=True):
+        null = squares < _NULL_SQUARE
+        smallest = float(squares[~null].min(initial=1.0))
+        basis = _fixed_signs(columns[:, null])
+        worst = float(np.linalg.norm(one @ basis - basis, axis=1).max(initial=0.0))
+        if smallest < _KEPT_SQUARE or worst > _NULL_RESIDUAL:
+            spaces.append(null_space((one - np.eye(m)).reshape(k * m, m)))
+        else:
+            spaces.append(NullSpace(basis, worst, smallest**0.5))
+    return spaces
 
 
 def _fixed_signs(columns: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "m r"]:

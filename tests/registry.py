@@ -107,7 +107,7 @@ PAIRS: dict[str, Callable[[], Pair]] = {
     "user's own: quarter turns": lambda: Pair(sj.action(sj.Torus(2), sj.cyclic_group(4), act=turn), 17),
 }
 # A route, and the pairs that it serves.
-ROUTES = {"orbits": tuple(GROUPS), "averaging": tuple(PAIRS)}
+ROUTES = {"orbits": tuple(GROUPS), "generators": tuple(PAIRS), "averaging": tuple(PAIRS)}
 PAIRS_AND_ROUTES = [(name, route) for route, names in ROUTES.items() for name in names]
 
 

@@ -35,6 +35,8 @@ def doors():
         "model": (model, (x,)),
         "gradient of a model": (lambda x: jax.grad(lambda x: model(x).sum())(x), (x,)),
         "fit_ridge": (lambda x, y: sj.fit_ridge(basis, x, y).coefficients, (x, y)),
+        "fit_spec_avg": (lambda x, y: sj.fit_spec_avg(basis, x, y).coefficients, (x, y)),
+        "harmonics": (sj.eigenbasis(sj.Sphere(3), max_eigenvalue=15), (jnp.eye(4),)),
         "fit_kernel_ridge": (
             lambda x, y: sj.fit_kernel_ridge(space, x, y, max_eigenvalue=4).coefficients,
             (x, y),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from symjax_learn._linalg import null_space
+from symjax_learn._linalg import fixed_spaces, null_space
 
 
 def prescribed(singular, rows, seed=0):
@@ -46,3 +46,36 @@ def test_signs_do_not_depend_on_the_matrix_that_names_the_space():
     matrix, _ = prescribed(np.asarray([1.0, 1.0, 1.0, 0.0]), 6)
     turn, _ = prescribed(np.ones(6), 6, seed=3)
     np.testing.assert_allclose(null_space(turn @ matrix).basis, null_space(matrix).basis, atol=1e-12)
+
+
+def rotation(angle, m=5, seed=0):
+    """An orthogonal matrix that turns one plane and fixes its complement, and that complement."""
+    rng = np.random.default_rng(seed)
+    frame = np.linalg.qr(rng.normal(size=(m, m)))[0]
+    turned = np.eye(m)
+    turned[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return frame @ turned @ frame.T, frame[:, 2:] @ frame[:, 2:].T
+
+
+@pytest.mark.parametrize(
+    "angle", [1.0, 1e-3, 1e-5, 1e-7]
+)  # the last two need more than eigh of the square
+def test_fixed_spaces_of_rotations(angle):
+    pairs = [rotation(angle, seed=seed) for seed in range(3)]
+    found = fixed_spaces(np.stack([matrix for matrix, _ in pairs])[:, None])
+    for space, (matrix, projector) in zip(found, pairs, strict=True):
+        np.testing.assert_allclose(space.basis @ space.basis.T, projector, atol=1e-13 / angle + 1e-12)
+        np.testing.assert_allclose(matrix @ space.basis, space.basis, atol=1e-13)
+        assert space.gap > 1e3
+
+
+def test_fixed_spaces_of_several_matrices_and_of_none():
+    first, _ = rotation(1.0, seed=1)
+    second, _ = rotation(2.0, seed=2)
+    (both,) = fixed_spaces(np.stack([first, second])[None])
+    assert both.basis.shape == (5, 1)  # two planes in five dimensions leave a line
+    (everything,) = fixed_spaces(np.zeros((1, 0, 4, 4)))
+    np.testing.assert_allclose(everything.basis @ everything.basis.T, np.eye(4), atol=1e-15)
+    doubtful = rotation(5e-10, seed=1)[0] @ rotation(2e-8, seed=2)[0]
+    with pytest.raises(ValueError, match=r"no clear gap"):
+        fixed_spaces(doubtful[None, None])

@@ -7,5 +7,7 @@ from symjax_learn.geometry.spectra import Spectrum as Spectrum
 from symjax_learn.geometry.spectra import heat as heat
 from symjax_learn.geometry.spectra import matern as matern
 from symjax_learn.geometry.spectra import sobolev as sobolev
+from symjax_learn.geometry.sphere import Sphere as Sphere
+from symjax_learn.geometry.sphere import SphericalHarmonics as SphericalHarmonics
 from symjax_learn.geometry.torus import PlaneWaveSums as PlaneWaveSums
 from symjax_learn.geometry.torus import Torus as Torus

@@ -1,6 +1,6 @@
 """How each group moves the points of each space, and the matrices D(g) on its eigenspaces."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,13 +14,15 @@ from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.matrices import AffineTorusGroup
 from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
+from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
 
 # D(g) by least squares must reproduce φ(g⁻¹x) to this absolute accuracy (float64).
 _FIT_TOLERANCE = 1e-8
 
-# The coordinate groups: their elements are isometries of R^degree, or of the torus.
-_COORDINATE_GROUPS = (PermutationGroup, SignedPermutationGroup, AffineTorusGroup)
+# The groups that move coordinates: orthogonal on R^degree, or affine on the torus.
+_LINEAR_GROUPS = (PermutationGroup, SignedPermutationGroup)
+_COORDINATE_GROUPS = (*_LINEAR_GROUPS, AffineTorusGroup)
 
 
 class Action(eqx.Module):
@@ -113,24 +115,30 @@ class Action(eqx.Module):
         """All elements; refuses large groups."""
         return self.group.elements(**options)
 
-    def representation(self, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
-        """D(g) on one eigenspace: T_g φ = φ D(g) with (T_g f)(x) = f(g⁻¹x); float64, NumPy.
+    def representations(
+        self, levels: Sequence[Level], g: Element
+    ) -> list[Float[np.ndarray, "batch m m"]]:
+        """D(g) on each eigenspace: T_g φ = φ D(g) with (T_g f)(x) = f(g⁻¹x); float64, NumPy.
 
-        Orthogonal, and D(gh) = D(g) D(h). Exact on the torus; for a user's own act by least squares
-        at random points, with a checked residual.
+        Orthogonal, and D(gh) = D(g) D(h). Exact on the torus; elsewhere by least squares at random
+        points, with a checked residual.
 
         Args:
-            level: of ``space.levels``.
+            levels: of ``space.levels``.
             g: a batch of elements with one leading axis.
 
         Raises:
-            ValueError: the eigenspace is not invariant, so that the act is no isometry.
+            ValueError: an eigenspace is not invariant, so that the act is no isometry.
 
-        Cost: O(batch·m²); by least squares O(m³) and one evaluation for each element.
+        Cost: O(batch·m²) for each level; by least squares O(batch·m³), and two compilations.
         """
         if isinstance(self.space, Torus) and self.user_act is None:
-            return _torus_representation(self, self.space, level, g)
-        return _fitted_representation(self, level, g)
+            return [_torus_representation(self, self.space, level, g) for level in levels]
+        return _fitted_representations(self, levels, g)
+
+    def representation(self, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
+        """D(g) on one eigenspace, as :meth:`representations`."""
+        return self.representations([level], g)[0]
 
 
 @eqx.filter_jit
@@ -203,7 +211,8 @@ def action(
 
     Args:
         space: the space.
-        group: permutations, signed permutations or affine maps on ``Torus``; any group with ``act``.
+        group: permutations and signed permutations on ``Torus`` and ``Sphere``, affine maps on
+            ``Torus``; any group with ``act``.
         act: ``act(g, point) -> point`` for one element and one point, by isometries, a left action:
             act(gh, x) = act(g, act(h, x)). Written with ``jax.numpy``; batches are added here.
 
@@ -222,15 +231,17 @@ def action(
         if not callable(act):
             raise TypeError(f"act: expected a function act(g, point) and got {act!r}.")
         return Action(space, group, act)
-    if not (isinstance(space, Torus) and isinstance(group, _COORDINATE_GROUPS)):
+    linear = isinstance(space, Sphere) and isinstance(group, _LINEAR_GROUPS)
+    if not linear and not (isinstance(space, Torus) and isinstance(group, _COORDINATE_GROUPS)):
         raise TypeError(
             f"group: {type(group).__name__} has no action of its own on {type(space).__name__}; give "
             "one as action(space, group, act=...)."
         )
-    if group.degree != space.dimension:
+    (coordinates,) = space.point_shape
+    if group.degree != coordinates:
         raise ValueError(
-            f"group: it moves {group.degree} coordinates and the space has {space.dimension}; make "
-            f"the group of degree {space.dimension}, or the space of dimension {group.degree}."
+            f"group: it moves {group.degree} coordinates and points of the space have {coordinates}; "
+            f"make the group of degree {coordinates}, or the space of points with {group.degree}."
         )
     if isinstance(group, AffineTorusGroup):
         matrices = np.asarray(group.generators.matrix)
@@ -325,24 +336,35 @@ def _torus_representation(
     return matrices
 
 
-def _fitted_representation(action: Action, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
-    """Least squares of φ(g⁻¹x) = φ(x) D(g) at random points, in float64 whatever the session."""
+def _fitted_representations(
+    action: Action, levels: Sequence[Level], g: Element
+) -> list[Float[np.ndarray, "batch m m"]]:
+    """Least squares of φ(g⁻¹x) = φ(x) D(g) at random points, in float64 whatever the session.
+
+    All levels are evaluated together, so that one program is compiled for them.
+    """
     space = action.space
     with jax.enable_x64(True):
-        points = space.sample(jax.random.key(0), (3 * level.multiplicity + 16,))
-        here = np.asarray(space.eigenfunctions(level, points))
+        points = space.sample(jax.random.key(0), (2 * max(level.multiplicity for level in levels) + 16,))
+        functions = space.functions(levels)
+        values = eqx.filter_jit(lambda functions, points: functions.columns(points))
         inverses = action.inverse(g)
-        matrices = []
-        for row in range(jax.tree.leaves(inverses)[0].shape[0]):
+        num_elements = jax.tree.leaves(inverses)[0].shape[0]
+        ends = np.cumsum([level.multiplicity for level in levels])[:-1]
+        here = np.split(np.asarray(values(functions, points)), ends, axis=1)
+        factors = [np.linalg.qr(block) for block in here]  # once for all elements
+        found = [np.empty((num_elements, block.shape[1], block.shape[1])) for block in here]
+        for row in range(num_elements):
             one = jax.tree.map(lambda leaf, row=row: leaf[row], inverses)
-            there = np.asarray(space.eigenfunctions(level, action.act(one, points)))
-            matrix = np.linalg.lstsq(here, there, rcond=None)[0]
-            residual = float(np.abs(here @ matrix - there).max())
-            if not residual <= _FIT_TOLERANCE:
-                raise ValueError(
-                    f"act: element {row} carries eigenfunctions of eigenvalue {level.eigenvalue:g} out "
-                    f"of their eigenspace (residual {residual:.1e}); it must act by isometries."
-                )
-            matrices.append(matrix)
-    m = level.multiplicity
-    return np.stack(matrices) if matrices else np.zeros((0, m, m))
+            there = np.split(np.asarray(values(functions, action.act(one, points))), ends, axis=1)
+            for i, level in enumerate(levels):
+                orthogonal, triangle = factors[i]
+                found[i][row] = np.linalg.solve(triangle, orthogonal.T @ there[i])
+                residual = float(np.abs(here[i] @ found[i][row] - there[i]).max())
+                if not residual <= _FIT_TOLERANCE:
+                    raise ValueError(
+                        f"act: element {row} carries eigenfunctions of eigenvalue "
+                        f"{level.eigenvalue:g} out of their eigenspace (residual {residual:.1e}); it "
+                        "must act by isometries."
+                    )
+    return found

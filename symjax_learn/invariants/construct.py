@@ -9,20 +9,22 @@ import numpy as np
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
 from symjax_learn._types import checked_count, is_traced
-from symjax_learn.algebra.groups import MAX_ELEMENTS, AbstractGroup, describe_order
+from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.torus import Torus
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
 from symjax_learn.invariants.count import checked_levels, level_counts, orbit_counts
 from symjax_learn.invariants.routes.averaging import averaged_levels
+from symjax_learn.invariants.routes.generators import generated_levels
 from symjax_learn.invariants.routes.orbits import (
     invariant_plane_waves,
     torus_orbits,
     worst_residual,
 )
 
-ROUTES = ("orbits", "averaging")
+ROUTES = ("orbits", "generators", "averaging")
+_LEVELS_BY = {"generators": generated_levels, "averaging": averaged_levels}
 # A basis is wrong when ‖D(g)c − c‖ exceeds this (set-up work is float64 in every session; the
 # finished arrays have the session's precision).
 _MAX_RESIDUAL = {"float64": 1e-10, "float32": 1e-5}
@@ -99,9 +101,9 @@ def invariant_basis(
         max_eigenvalue: keep all λ ≤ this; or
         max_functions: keep the largest number of whole levels with at most so many *invariant*
             functions.
-        route: ``"orbits"`` (exact integer orbits on plane waves; only generators are used),
-            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"`` (orbits where the action
-            permutes plane waves, else averaging).
+        route: ``"orbits"`` (exact integer orbits on plane waves), ``"generators"`` (null spaces of
+            D(g) − I over the generators), ``"averaging"`` (all |G| elements: the oracle), or
+            ``"auto"`` (orbits where the action permutes plane waves, else generators).
         memory_limit: refuse set-up work beyond so many bytes.
 
     Raises:
@@ -109,7 +111,8 @@ def invariant_basis(
             not fit, a request beyond the memory limit, or a certificate that fails.
         TypeError: the group has no action on the space.
 
-    Cost: ``orbits`` O(k·D·(d + log D)) for k generators; ``averaging`` |G|·m² + m³ for each level.
+    Cost: ``orbits`` O(k·D·(d + log D)) for k generators; for each level of dimension m ``generators``
+    O(k·m² + m³), ``averaging`` |G|·m² + m³.
 
     References:
         Soleymani, Tahmasebi, Jegelka, Jaillet, *Learning with Exact Invariances in Polynomial Time*,
@@ -128,7 +131,10 @@ def invariant_basis(
     acting = as_action(space, group)
     chosen = _chosen_route(acting, route)
 
-    construct = _by_orbits if chosen == "orbits" else _by_averaging
+    def construct(levels: Sequence[Level]) -> InvariantBasis:
+        if chosen == "orbits":
+            return _by_orbits(acting, levels, memory_limit)
+        return _by_levels(acting, levels, chosen, memory_limit)
 
     def counts(levels: Sequence[Level]) -> Iterable[int]:
         known, _ = level_counts(acting, levels)
@@ -137,24 +143,19 @@ def invariant_basis(
 
     with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
         levels = _truncated_levels(space, max_eigenvalue, max_functions, counts)
-        return construct(acting, levels, memory_limit)
+        return construct(levels)
 
 
 def _chosen_route(action: Action, route: str) -> str:
     monomial = isinstance(action.space, Torus) and action.user_act is None
     if route == "auto":
-        if not monomial and action.order > MAX_ELEMENTS:
-            raise ValueError(
-                f"group: it has order {describe_order(action.order)} and does not permute plane "
-                "waves, so no route here reaches it without enumerating it."
-            )
-        return "orbits" if monomial else "averaging"
+        return "orbits" if monomial else "generators"
     if route not in ROUTES:
         raise ValueError(f"route: expected 'auto' or one of {ROUTES} and got {route!r}.")
     if route == "orbits" and not monomial:
         raise ValueError(
             "route: 'orbits' needs an action that permutes plane waves (a coordinate group on a "
-            "torus); use 'averaging'."
+            "torus); use 'generators'."
         )
     return route
 
@@ -163,7 +164,7 @@ def _count_of_level(action: Action, route: str, level: Level, memory_limit: int)
     if route == "orbits":
         assert isinstance(action.space, Torus)
         return orbit_counts(torus_orbits(action, action.space, [level], memory_limit), [level])[0]
-    return averaged_levels(action, [level], memory_limit).coefficients[0].shape[1]
+    return _LEVELS_BY[route](action, [level], memory_limit).coefficients[0].shape[1]
 
 
 def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
@@ -190,8 +191,8 @@ def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> In
     return _certified(basis)
 
 
-def _by_averaging(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
-    found = averaged_levels(action, levels, memory_limit)
+def _by_levels(action: Action, levels: Sequence[Level], route: str, memory_limit: int) -> InvariantBasis:
+    found = _LEVELS_BY[route](action, levels, memory_limit)
     counts, source = level_counts(action, levels)
     count = sum(counts) if counts else sum(matrix.shape[1] for matrix in found.coefficients)
     kept = [i for i, matrix in enumerate(found.coefficients) if matrix.shape[1]]
@@ -208,7 +209,7 @@ def _by_averaging(action: Action, levels: Sequence[Level], memory_limit: int) ->
         table,
         _eigenvalues(kept_levels, ranks),
         sum(level.multiplicity for level in levels),
-        "averaging",
+        route,
         Certificate(count, source, sum(ranks), found.gap, found.residual),
     )
     return _certified(basis)

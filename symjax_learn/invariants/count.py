@@ -1,8 +1,9 @@
 """How many invariant functions there are: exact, and without building them."""
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import jax
@@ -13,9 +14,16 @@ from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import truncated_product
+from symjax_learn.geometry.sphere import Sphere, level_degree
 from symjax_learn.geometry.torus import Torus, level_norm
-from symjax_learn.invariants.action import Action, SignedAffine, as_action, signed_affine
-from symjax_learn.invariants.routes.orbits import TorusOrbits, torus_orbits
+from symjax_learn.invariants.action import (
+    Action,
+    SignedAffine,
+    as_action,
+    find_rows,
+    signed_affine,
+)
+from symjax_learn.invariants.routes.orbits import TorusOrbits, monomial_orbits, torus_orbits
 
 # Burnside's average is taken over groups up to this order.
 MAX_CHARACTER_ORDER = 10_000
@@ -25,8 +33,9 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     """D_{Λ,G}, the number of independent invariant eigenfunctions with λ ≤ Λ; exact.
 
     For S_n, B_n, Young and sign groups by generating functions, at any n. For |G| ≤ 10,000 by
-    Burnside: D_{Λ,G} = (1/|G|) Σ_g tr D(g), the traces by products of theta series over the cycles
-    of g. Neither enumerates a frequency. Else by exact orbits.
+    averages over the group: on the torus of tr D(g), from theta series over the cycles of g; on the
+    sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. Else by exact orbits, of
+    frequencies or of monomials.
 
     Args:
         space: the space.
@@ -69,12 +78,16 @@ def checked_levels(space: AbstractSpace, max_eigenvalue: float) -> list[Level]:
 
 def level_counts(
     action: Action, levels: Sequence[Level]
-) -> tuple[list[int] | None, Literal["molien", "character", "none"]]:
+) -> tuple[list[int] | None, Literal["molien", "character", "orbits", "none"]]:
     """Invariants of each level without any orbit, and the source; ``None`` where out of reach."""
-    if not isinstance(action.space, Torus) or action.user_act is not None:
+    if action.user_act is not None or not isinstance(action.space, Torus | Sphere):
         return None, "none"
+    if isinstance(action.space, Sphere):
+        return _sphere_counts(action, [level_degree(level) for level in levels])
     if isinstance(action.group.sampler, YoungSampler | SignedSampler):
-        return _molien_counts(action.group.sampler, levels), "molien"
+        norms = [level_norm(level) for level in levels]
+        series = _orbit_series(action.group.sampler, max(norms), _torus_weights)
+        return [series[norm] for norm in norms], "molien"
     if action.order <= MAX_CHARACTER_ORDER:
         return _character_counts(action, levels), "character"
     return None, "none"
@@ -87,36 +100,94 @@ def orbit_counts(found: TorusOrbits, levels: Sequence[Level]) -> list[int]:
     return [counted[level_norm(level)] for level in levels]
 
 
-def _molien_counts(sampler: YoungSampler | SignedSampler, levels: Sequence[Level]) -> list[int]:
-    """Orbits of Z^n under S_{n_1} × S_{n_2} × …, with or without signs, by |k|²; Python integers.
+def _torus_weights(max_norm: int, signed: bool) -> list[int]:
+    """|k|² of the nonzero integers k, of k > 0 alone with signs."""
+    return [j * j for j in range(1, math.isqrt(max_norm) + 1) for _ in range(1 if signed else 2)]
 
-    One block contributes the multisets of its size of integers j (of j ≥ 0 with signs), each with
-    weight q^{j²}: the coefficient of t^size in Π_j 1/(1 − t q^{j²}).
+
+def _sphere_weights(max_degree: int, signed: bool) -> list[int]:
+    """Degrees of the powers x, x², …, of the even ones with signs."""
+    return list(range(2, max_degree + 1, 2) if signed else range(1, max_degree + 1))
+
+
+def _orbit_series(
+    sampler: YoungSampler | SignedSampler,
+    max_weight: int,
+    weights_up_to: Callable[[int, bool], list[int]],
+) -> list[int]:
+    """Orbits of S_{n_1} × S_{n_2} × …, with or without signs, by total weight; Python integers.
+
+    One coordinate carries one of the weights, or 0. A block then contributes the multisets of its
+    size: the coefficient of t^size in (1/(1 − t)) Π_w 1/(1 − t q^w).
     """
     signed = isinstance(sampler, SignedSampler)
     parts = sampler.permutations.parts if isinstance(sampler, SignedSampler) else sampler.parts
-    norms = [level_norm(level) for level in levels]
-    max_norm = max(norms)
-    series = [1] + [0] * max_norm
+    series = [1] + [0] * max_weight
     for part, times in Counter(parts).items():
-        block = _multiset_series(part, max_norm, signed)
+        block = _multiset_series(part, max_weight, weights_up_to(max_weight, signed))
         for _ in range(times):
             series = truncated_product(series, block)
-    return [series[norm] for norm in norms]
+    return series
 
 
-def _multiset_series(size: int, max_norm: int, signed: bool) -> list[int]:
-    """Multisets of ``size`` integers by sum of squares, up to ``max_norm``."""
-    # Zeros only fill up: count multisets of at most max_norm nonzero integers, of size ≤ ``size``.
-    most = min(size, max_norm)
-    table = [[0] * (max_norm + 1) for _ in range(most + 1)]
+def _multiset_series(size: int, max_weight: int, weights: list[int]) -> list[int]:
+    """Multisets of at most ``size`` of the weights, by their sum up to ``max_weight``."""
+    most = min(size, max_weight)
+    table = [[0] * (max_weight + 1) for _ in range(most + 1)]
     table[0][0] = 1
-    for j in range(1, math.isqrt(max_norm) + 1):
-        for _ in range(1 if signed else 2):
-            for taken in range(1, most + 1):
-                for norm in range(j * j, max_norm + 1):
-                    table[taken][norm] += table[taken - 1][norm - j * j]
-    return [sum(row[norm] for row in table) for norm in range(max_norm + 1)]
+    for weight in weights:
+        for taken in range(1, most + 1):
+            for total in range(weight, max_weight + 1):
+                table[taken][total] += table[taken - 1][total - weight]
+    return [sum(row[total] for row in table) for total in range(max_weight + 1)]
+
+
+def _sphere_counts(
+    action: Action, degrees: Sequence[int]
+) -> tuple[list[int], Literal["molien", "character", "orbits"]]:
+    """Invariant harmonics by degree: invariant polynomials, less those of degree two lower.
+
+    For harmonics of degree l are the polynomials of degree l modulo |x|² times those of degree l − 2,
+    and |x|² is invariant.
+    """
+    largest, group = max(degrees), action.group
+    if isinstance(group.sampler, YoungSampler | SignedSampler):
+        series, source = _orbit_series(group.sampler, largest, _sphere_weights), "molien"
+    elif action.order <= MAX_CHARACTER_ORDER:
+        elements = signed_affine(action, action.elements())
+        types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
+        total = [0] * (largest + 1)
+        for cycles, times in types.items():
+            for degree, count in enumerate(_molien_term(cycles, largest)):
+                total[degree] += times * count
+        series, source = [count // len(elements.images) for count in total], "character"
+    else:
+        series, source = [_monomial_count(action, degree) for degree in range(largest + 1)], "orbits"
+    return [series[d] - (series[d - 2] if d >= 2 else 0) for d in degrees], source
+
+
+def _molien_term(cycles: tuple[tuple[int, int], ...], max_degree: int) -> list[int]:
+    """1/det(1 − tg) = Π 1/(1 − ε t^length) over the signed cycles of g, truncated."""
+    series = [1] + [0] * max_degree
+    for length, sign in cycles:
+        for degree in range(length, max_degree + 1):
+            series[degree] += sign * series[degree - length]
+    return series
+
+
+def _monomial_count(action: Action, degree: int) -> int:
+    """Invariant polynomials of one degree: orbits of monomials whose signs are consistent."""
+    d = action.degree
+    bars = np.asarray(list(itertools.combinations(range(degree + d - 1), d - 1)), np.int64)
+    bars = bars.reshape(-1, d - 1)
+    edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, degree + d - 1)))
+    exponents = np.diff(edges, axis=1) - 1
+    generators = signed_affine(action, action.generators)
+    moved = np.empty((len(generators.images), *exponents.shape), np.int64)
+    for row, images in enumerate(generators.images):
+        moved[row][:, images] = exponents
+    odd = np.einsum("gi,ki->gk", (generators.signs < 0).astype(np.int64), exponents) % 2
+    return int(monomial_orbits(find_rows(exponents, moved), odd, 2).carries.sum())
 
 
 def _character_counts(action: Action, levels: Sequence[Level]) -> list[int]:
@@ -141,7 +212,14 @@ def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:
 
     On a cycle with sign product −1 only k = 0 is fixed, which contributes the factor 1.
     """
-    types = []
+    return [
+        tuple(sorted((length, shift) for length, sign, shift in cycles if sign == 1))
+        for cycles in _cycles(elements)
+    ]
+
+
+def _cycles(elements: SignedAffine) -> Iterator[list[tuple[int, int, int]]]:
+    """For each element its cycles: length, product of signs, and shift along the cycle."""
     for images, signs, shifts in zip(
         elements.images.tolist(), elements.signs.tolist(), elements.shifts.tolist(), strict=True
     ):
@@ -154,10 +232,9 @@ def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:
                 shift += sign * shifts[i]
                 sign *= signs[i]
                 i = images[i]
-            if length and sign == 1:
-                cycles.append((length, shift % elements.denominator))
-        types.append(tuple(sorted(cycles)))
-    return types
+            if length:
+                cycles.append((length, sign, shift % elements.denominator))
+        yield cycles
 
 
 def _trace_series(cycles: tuple[tuple[int, int], ...], denominator: int, max_norm: int) -> np.ndarray:

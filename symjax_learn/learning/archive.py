@@ -24,6 +24,7 @@ from symjax_learn.algebra.permutations import (
     SignedSampler,
     YoungSampler,
 )
+from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics
 from symjax_learn.geometry.torus import PlaneWaveSums, Torus
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
@@ -47,6 +48,8 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SignedPermutationGroup,
     SignedSampler,
     SpectralModel,
+    Sphere,
+    SphericalHarmonics,
     Torus,
     Transversals,
     YoungSampler,

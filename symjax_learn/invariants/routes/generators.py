@@ -1,0 +1,44 @@
+"""Route ``generators``: the common null space of D(g) − I over a few generators, level by level."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from symjax_learn._chunks import refuse_beyond
+from symjax_learn._linalg import fixed_spaces
+from symjax_learn.geometry.spaces import Level
+from symjax_learn.invariants.action import Action
+from symjax_learn.invariants.routes.averaging import LevelCoefficients
+
+
+def generated_levels(action: Action, levels: Sequence[Level], memory_limit: int) -> LevelCoefficients:
+    """The invariants of each level from k generators; eigenspaces of one size are solved together.
+
+    Cost: k·m² for the constraints and m³ for each eigenspace of dimension m; never |G|.
+
+    Raises:
+        ValueError: an eigenspace too large for a dense matrix, or a null space without a clear gap.
+    """
+    k = max(1, action.group.num_generators)
+    squares = sum(level.multiplicity**2 for level in levels)
+    largest = max(level.multiplicity for level in levels)
+    refuse_beyond(
+        memory_limit,
+        8 * squares * (3 * k + 6),
+        f"max_eigenvalue or max_functions: the route 'generators' forms dense matrices of sizes up to "
+        f"{largest:,} and",
+        "Lower it, or raise memory_limit.",
+    )
+    matrices = action.representations(levels, action.generators)
+    batches: dict[int, list[int]] = defaultdict(list)
+    for i, level in enumerate(levels):
+        batches[level.multiplicity].append(i)
+    found = [np.zeros((0, 0))] * len(levels)
+    gap, residual = np.inf, 0.0
+    for members in batches.values():
+        spaces = fixed_spaces(np.stack([matrices[i] for i in members]))
+        for i, space in zip(members, spaces, strict=True):
+            found[i] = space.basis
+            gap, residual = min(gap, space.gap), max(residual, space.largest_null)
+    return LevelCoefficients(found, gap, residual)

@@ -1,0 +1,218 @@
+"""Laws of spheres and of the groups that act on them, with oracles of their own."""
+
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import eval_gegenbauer, roots_gegenbauer, roots_legendre
+
+import symjax_learn as sj
+from tests.registry import EXACT, GROUPS, X64, brute_force
+
+
+def quadrature(dimension, degree):
+    """A product rule on S^dimension that integrates polynomials of a degree exactly: points, weights."""
+    angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
+    points, weights = (
+        np.stack([np.cos(angles), np.sin(angles)], axis=1),
+        np.full(degree + 1, 1 / (degree + 1)),
+    )
+    for k in range(3, dimension + 2):
+        alpha = (k - 2) / 2
+        num = degree // 2 + 1
+        heights, masses = roots_legendre(num) if k == 3 else roots_gegenbauer(num, alpha)
+        masses = masses / masses.sum()
+        points = np.concatenate(
+            [
+                np.concatenate([points * math.sqrt(1 - t * t), np.full((len(points), 1), t)], axis=1)
+                for t in heights
+            ]
+        )
+        weights = np.concatenate([weights * mass for mass in masses])
+    return jnp.asarray(points, float), weights
+
+
+def eigenvalue(dimension, degree):
+    return degree * (degree + dimension - 1)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 5), (2, 12), (3, 6), (4, 4)])
+def test_harmonics_are_orthonormal(dimension, degree):
+    basis = sj.eigenbasis(sj.Sphere(dimension), max_eigenvalue=eigenvalue(dimension, degree))
+    points, weights = quadrature(dimension, 2 * degree)
+    features = np.asarray(basis(points), float)
+    gram = (features * weights[:, None]).T @ features
+    np.testing.assert_allclose(gram, np.eye(basis.num_functions), atol=100 * EXACT)
+    np.testing.assert_allclose(features[:, 0], 1, atol=10 * EXACT)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 50), (3, 12), (9, 8)])
+def test_addition_theorem(dimension, degree):
+    """Σ_m φ_m(x) φ_m(y) = N · C_l(x·y)/C_l(1): orthonormality at high degree, where no rule reaches."""
+    space = sj.Sphere(dimension)
+    level = space.levels(eigenvalue(dimension, degree))[-1]
+    assert level.key == degree
+    x = space.sample(jax.random.key(0), (6,))
+    values = np.asarray(space.eigenfunctions(level, x), float)
+    points = np.asarray(x, float)
+    points = points / np.linalg.norm(points, axis=1, keepdims=True)  # float32 points are rounded
+    cosines = points @ points.T
+    alpha = (dimension - 1) / 2
+    expected = eval_gegenbauer(degree, alpha, cosines) / eval_gegenbauer(degree, alpha, 1.0)
+    kernel = values @ values.T / level.multiplicity
+    np.testing.assert_allclose(kernel, expected, atol=1e-10 if X64 else 2e-4)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 3), (2, 5), (4, 3)])
+def test_they_continue_as_harmonic_polynomials_of_their_degree(dimension, degree):
+    space = sj.Sphere(dimension)
+    level = space.levels(eigenvalue(dimension, degree))[-1]
+    assert level.eigenvalue == eigenvalue(dimension, degree)
+    x = space.sample(jax.random.key(1), (3,))
+    hessian = jax.hessian(lambda point: space.eigenfunctions(level, point))
+    laplacian = jax.jit(jax.vmap(lambda point: jnp.trace(hessian(point), axis1=-2, axis2=-1)))
+    np.testing.assert_allclose(laplacian(x), 0, atol=1e3 * EXACT)
+    values = space.eigenfunctions(level, x)
+    np.testing.assert_allclose(space.eigenfunctions(level, 2 * x), 2**degree * values, atol=1e3 * EXACT)
+    poles = jnp.eye(dimension + 1)
+    assert bool(jnp.isfinite(jax.jacfwd(lambda p: space.eigenfunctions(level, p))(poles)).all())
+
+
+def test_levels_count_harmonics():
+    for dimension, full in ((9, (1, 10, 54, 210, 660, 1782)), (1, (1, 2, 2)), (2, (1, 3, 5, 7))):
+        levels = sj.Sphere(dimension).levels(eigenvalue(dimension, len(full) - 1))
+        assert tuple(level.multiplicity for level in levels) == full
+        assert [level.key for level in levels] == list(range(len(full)))
+    assert sj.Sphere(2).volume == pytest.approx(4 * math.pi)
+    assert sj.Sphere(3).volume == pytest.approx(2 * math.pi**2)
+
+
+def test_samples_are_uniform_points():
+    space = sj.Sphere(3)
+    x = space.sample(jax.random.key(2), (4000,))
+    space.check(x)
+    means = np.asarray(sj.eigenbasis(space, max_functions=20)(x), float)[:, 1:].mean(axis=0)
+    assert np.abs(means).max() < 4.5 / np.sqrt(4000)
+
+
+LINEAR = [name for name in GROUPS if not hasattr(GROUPS[name][0](), "denominator")]
+
+
+def pair(name):
+    group = GROUPS[name][0]()
+    degree = {2: 8, 3: 6, 4: 4, 5: 4}[group.degree]
+    space = sj.Sphere(group.degree - 1)
+    return sj.action(space, group), eigenvalue(space.dimension, degree), degree
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_invariant_harmonics(name):
+    """Counted by Molien's series of brute force, invariant, orthonormal, one subspace by two routes."""
+    action, bound, degree = pair(name)
+    space, (matrices, _) = action.space, brute_force(action.group)
+    basis = sj.invariant_basis(space, action, max_eigenvalue=bound)
+    assert basis.route == "generators"
+    assert basis.certificate.source in ("molien", "character")
+    series = np.zeros(degree + 1)
+    for matrix in matrices:
+        # 1/det(1 − tg) by Newton's identities from the traces of powers.
+        powers = [np.trace(np.linalg.matrix_power(matrix, j)) for j in range(1, degree + 1)]
+        term = [1.0]
+        for j in range(1, degree + 1):
+            term.append(sum(powers[i - 1] * term[j - i] for i in range(1, j + 1)) / j)
+        series += np.asarray(term) / len(matrices)
+    expected = series - np.concatenate([[0, 0], series[:-2]])
+    found = [
+        int(np.isclose(np.asarray(basis.eigenvalues), eigenvalue(space.dimension, j), rtol=1e-5).sum())
+        for j in range(degree + 1)
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+    assert sj.invariant_count(space, action, bound) == basis.num_functions
+
+    x = space.sample(jax.random.key(3), (5,))
+    there = np.einsum("gij,nj->gni", matrices, np.asarray(x, float))
+    values = basis(x)
+    np.testing.assert_allclose(
+        basis(jnp.asarray(there, x.dtype)),
+        jnp.broadcast_to(values, (len(matrices), *values.shape)),
+        atol=1e-11 if X64 else 1e-4,
+    )
+    points, weights = quadrature(space.dimension, 2 * degree)
+    features = np.asarray(basis(points), float)
+    gram = (features * weights[:, None]).T @ features
+    np.testing.assert_allclose(gram, np.eye(basis.num_functions), atol=300 * EXACT)
+    oracle = sj.invariant_basis(space, action, max_eigenvalue=bound, route="averaging")
+    mixed = (features * weights[:, None]).T @ np.asarray(oracle(points), float)
+    np.testing.assert_allclose(mixed @ mixed.T, np.eye(len(mixed)), atol=300 * EXACT)
+
+
+@pytest.mark.parametrize(
+    ("d", "counts"),
+    [
+        (3, (1, 1, 1, 2, 2, 2, 3, 3, 3, 4)),
+        (4, (1, 1, 1, 2, 3, 3, 4, 5, 6)),
+        (5, (1, 1, 1, 2, 3, 4)),
+        (8, (1, 1, 1, 2, 3)),
+    ],
+)
+def test_symmetric_groups_have_the_published_counts(d, counts):
+    space, group = sj.Sphere(d - 1), sj.symmetric_group(d)
+    basis = sj.invariant_basis(space, group, max_eigenvalue=eigenvalue(d - 1, len(counts) - 1))
+    found = [
+        int(np.isclose(np.asarray(basis.eigenvalues), eigenvalue(d - 1, j), rtol=1e-5).sum())
+        for j in range(len(counts))
+    ]
+    assert tuple(found) == counts
+    x = space.sample(jax.random.key(0), (20,))
+    worst = sj.invariance_discrepancy(jax.random.key(1), basis, basis.action, x)
+    assert worst < (1e-11 if X64 else 1e-4)
+
+
+def test_counts_far_beyond_any_basis():
+    for d, counts in (
+        (4, (1, 1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 11)),
+        (5, (1, 1, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17)),
+    ):
+        sums = np.cumsum(counts)
+        for degree, total in enumerate(sums):
+            assert (
+                sj.invariant_count(sj.Sphere(d - 1), sj.symmetric_group(d), eigenvalue(d - 1, degree))
+                == total
+            )
+    unnamed = sj.permutation_group([[*range(1, 8), 0], [1, 0, *range(2, 8)]])  # S_8 by orbits
+    assert unnamed.order > 10_000
+    assert sj.invariant_count(sj.Sphere(7), unnamed, eigenvalue(7, 6)) == sj.invariant_count(
+        sj.Sphere(7), sj.symmetric_group(8), eigenvalue(7, 6)
+    )
+
+
+def test_models_on_spheres_are_invariant_and_stored(tmp_path):
+    action, bound, _ = pair("B_3")
+    basis = sj.invariant_basis(action.space, action, max_eigenvalue=bound)
+    x = action.space.sample(jax.random.key(4), (60,))
+    y = (x**4).sum(axis=1)
+    model = sj.fit_ridge(basis, x, y)
+    new = action.space.sample(jax.random.key(5), (10,))
+    np.testing.assert_allclose(model(new), (new**4).sum(axis=1), atol=1e-5 if X64 else 1e-3)
+    sj.save(tmp_path / "model.npz", model)
+    np.testing.assert_array_equal(sj.load(tmp_path / "model.npz")(new), model(new))
+    chex.clear_trace_counter()
+    compiled = jax.jit(chex.assert_max_traces(lambda model, x: model(x), n=1))
+    compiled(model, new)
+    np.testing.assert_allclose(compiled(model, -new), model(-new), atol=100 * EXACT)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match=r"dimension: expected at least 1 and got 0"):
+        sj.Sphere(0)
+    with pytest.raises(ValueError, match=r"points: row 1 has norm 2\.0.*divide each point by its norm"):
+        sj.Sphere(1).check(np.asarray([[1.0, 0.0], [0.0, 2.0]]))
+    with pytest.raises(ValueError, match=r"group: it moves 3 coordinates .* have 4; make"):
+        sj.action(sj.Sphere(3), sj.symmetric_group(3))
+    with pytest.raises(TypeError, match=r"group: AffineTorusGroup has no action of its own on Sphere"):
+        sj.action(sj.Sphere(1), GROUPS["glide"][0]())
+    with pytest.raises(ValueError, match=r"max_eigenvalue or max_functions: .*degree beyond 150"):
+        sj.eigenbasis(sj.Sphere(2), max_eigenvalue=1e6)
