@@ -55,6 +55,20 @@ def test_coefficients_are_empirical_means_and_leave_one_out_is_that_of_refitting
     )
 
 
+@pytest.mark.parametrize("max_norm", [1, 2, 3, 13, 26])
+def test_eigenvalues_that_are_rounded_lose_no_level(max_norm):
+    """On a torus of period 1 the last eigenvalue, (2π)²|k|², is no float32."""
+    space, group = sj.Torus(2, 1.0), sj.sign_group(2)
+    x, y = data(space)
+    bound = max_norm * space.unit_eigenvalue
+    whole = sj.eigenbasis(space, max_eigenvalue=bound)
+    full = sj.fit_spec_avg(whole, x, y, action=group)
+    direct = sj.fit_spec_avg(sj.invariant_basis(space, group, max_eigenvalue=bound), x, y)
+    np.testing.assert_allclose(full(x), direct(x), atol=1e-10 if X64 else 1e-3)
+    every = sj.fit_spec_avg(whole, x, y, num_functions=whole.num_functions)
+    assert bool((every.coefficients[-4:] != 0).all())
+
+
 def test_ten_generators_of_the_signs_leave_the_cosine_modes():
     """T^10 with {±1}^10: 1,161 modes with |k|² ≤ 3, projected, are the 176 products of cosines."""
     space, group = sj.Torus(10), sj.sign_group(10)

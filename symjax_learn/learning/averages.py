@@ -26,6 +26,9 @@ from symjax_learn.learning.model import (
 )
 from symjax_learn.optimization.solution import Status
 
+# Eigenvalues of a basis that agree to this relative accuracy are one level, in float32 as well.
+_EIGENVALUE_ROUNDING = 1e-6
+
 
 def fit_spec_avg(
     basis: InvariantBasis,
@@ -97,7 +100,9 @@ def fit_spec_avg(
                 "basis: it is being traced, and truncations and projections are exact set-up work; let "
                 "the compiled function close over the basis."
             )
-        levels = basis.space.levels(float(np.asarray(basis.eigenvalues)[-1]))
+        # Stored eigenvalues are rounded, in float32 by more than tells a level from its truncation.
+        largest = float(np.asarray(basis.eigenvalues)[-1])
+        levels = basis.space.levels(largest * (1 + _EIGENVALUE_ROUNDING))
         kept = _kept(basis, levels, len(data.x), smoothness, num_functions)
         if action is not None:
             with jax.ensure_compile_time_eval():
@@ -124,8 +129,7 @@ def _kept(
     if smoothness is not None and num_functions is not None:
         raise ValueError("smoothness, num_functions: give at most one of them; both came.")
     eigenvalues = np.asarray(basis.eigenvalues, np.float64)
-    # Eigenvalues of one level agree to float32; levels differ by more.
-    starts = np.flatnonzero(np.diff(eigenvalues, prepend=-1.0) > 1e-5 * np.maximum(eigenvalues, 1e-30))
+    starts = np.flatnonzero(np.diff(eigenvalues, prepend=-1.0) > _EIGENVALUE_ROUNDING * eigenvalues)
     ends = np.append(starts[1:], len(eigenvalues))
     if smoothness is not None:
         dimension = basis.space.dimension
@@ -141,7 +145,7 @@ def _kept(
             if total > budget and total > 1:
                 break
             bound = level.eigenvalue
-        return int(np.sum(eigenvalues <= bound * (1 + 1e-5)))
+        return int(np.sum(eigenvalues <= bound * (1 + _EIGENVALUE_ROUNDING)))
     if num_functions is not None:
         budget = checked_count("num_functions", num_functions)
         return int(ends[ends <= budget].max(initial=1))
