@@ -11,6 +11,7 @@ from symjax_learn.algebra import alternating_group as alternating_group
 from symjax_learn.algebra import cyclic_group as cyclic_group
 from symjax_learn.algebra import dihedral_group as dihedral_group
 from symjax_learn.algebra import hyperoctahedral_group as hyperoctahedral_group
+from symjax_learn.algebra import matrix_group as matrix_group
 from symjax_learn.algebra import permutation_group as permutation_group
 from symjax_learn.algebra import sign_group as sign_group
 from symjax_learn.algebra import signed_permutation_group as signed_permutation_group

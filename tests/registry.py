@@ -1,5 +1,6 @@
 """Groups, spaces, pairs, routes and estimators. One line adds a case, and it inherits every law."""
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -7,8 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import roots_gegenbauer, roots_legendre
 
 import symjax_learn as sj
+from symjax_learn.algebra import AffineTorusGroup, MatrixGroup
 
 X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
 # Absolute accuracy of an exact statement about numbers of order one.
@@ -22,6 +25,23 @@ CUBIC = [
 ]
 QUARTER_TURN = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
 EYE3 = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def reflections(*normals: Any) -> np.ndarray:
+    """x ↦ x − 2(x·v)v/|v|² for each normal v."""
+    return np.stack([np.eye(len(v)) - 2 * np.outer(v, v) / np.dot(v, v) for v in normals])
+
+
+def turns(order: int) -> list[list[float]]:
+    """The rotation of the plane by a full turn over ``order``."""
+    c, s = math.cos(2 * math.pi / order), math.sin(2 * math.pi / order)
+    return [[c, -s], [s, c]]
+
+
+GOLDEN = (1 + math.sqrt(5)) / 2
+# An orthonormal frame in which no coordinate is special.
+FRAME = np.linalg.qr(np.asarray([[1.0, 2, 3], [2, -1, 1], [1, 1, -3]]))[0]
+TETRAHEDRAL = np.asarray([[[0, 0, 1], [1, 0, 0], [0, 1, 0]], [[-1, 0, 0], [0, -1, 0], [0, 0, 1]]])
 
 # name -> (constructor, order)
 GROUPS: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
@@ -59,7 +79,25 @@ GROUPS: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
         lambda: sj.affine_torus_group([*CUBIC, EYE3], [[0] * 3] * 3 + [[HALF] * 3]),
         96,
     ),
+    "pentagon": (lambda: sj.matrix_group([turns(5), [[1, 0], [0, -1]]]), 10),
+    "icosahedral": (
+        lambda: sj.matrix_group(reflections([1, 0, 0], [GOLDEN, GOLDEN - 1, 1], [0, 1, 0])),
+        120,
+    ),
+    "tetrahedral rotations, turned": (lambda: sj.matrix_group(FRAME @ TETRAHEDRAL @ FRAME.T), 12),
 }
+ON_TORUS = [name for name in GROUPS if not isinstance(GROUPS[name][0](), MatrixGroup)]
+ON_SPHERE = [
+    "S_3",
+    "A_5",
+    "S_2 x S_1 x S_2",
+    "{±1}^3",
+    "B_3",
+    "rotations by 90°",
+    "pentagon",
+    "icosahedral",
+    "tetrahedral rotations, turned",
+]
 # A linear part that is no isometry of the cubic torus: a group like any other, on another lattice.
 LATTICE_GROUPS = {"hexagonal": (lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]), 6)}
 
@@ -96,6 +134,16 @@ def _on_torus(name: str) -> Callable[[], Pair]:
     return pair
 
 
+def _on_sphere(name: str) -> Callable[[], Pair]:
+    def pair() -> Pair:
+        group = GROUPS[name][0]()
+        degree = {2: 10, 3: 6, 4: 4, 5: 4}[group.degree]
+        space = sj.Sphere(group.degree - 1)
+        return Pair(sj.action(space, group), degree * (degree + space.dimension - 1))
+
+    return pair
+
+
 def turn(g: Any, point: Any) -> Any:
     """A user's own action: the cyclic group turns the circle and leaves the second coordinate alone."""
     angle = (2 * np.pi / 4) * g[0].astype(point.dtype)
@@ -103,11 +151,12 @@ def turn(g: Any, point: Any) -> Any:
 
 
 PAIRS: dict[str, Callable[[], Pair]] = {
-    **{name: _on_torus(name) for name in GROUPS},
+    **{name: _on_torus(name) for name in ON_TORUS},
+    **{f"{name} on a sphere": _on_sphere(name) for name in ON_SPHERE},
     "user's own: quarter turns": lambda: Pair(sj.action(sj.Torus(2), sj.cyclic_group(4), act=turn), 17),
 }
 # A route, and the pairs that it serves.
-ROUTES = {"orbits": tuple(GROUPS), "generators": tuple(PAIRS), "averaging": tuple(PAIRS)}
+ROUTES = {"orbits": tuple(ON_TORUS), "generators": tuple(PAIRS), "averaging": tuple(PAIRS)}
 PAIRS_AND_ROUTES = [(name, route) for route, names in ROUTES.items() for name in names]
 
 
@@ -128,52 +177,79 @@ ESTIMATORS: dict[str, Callable[..., sj.SpectralModel]] = {
 }
 
 
-def grid(space: sj.Torus, max_norm: int) -> jax.Array:
-    """Points on which the mean of a product of two waves with |k|² ≤ max_norm is its integral."""
-    side = np.arange(2 * int(np.sqrt(max_norm)) + 1)
-    axes = np.meshgrid(*[side / len(side)] * space.dimension, indexing="ij")
-    return jnp.asarray(np.stack(axes, -1).reshape(-1, space.dimension) * space.period, float)
+def quadrature(space: sj.AbstractSpace, max_eigenvalue: float) -> tuple[jax.Array, np.ndarray]:
+    """Points and weights that integrate the product of any two eigenfunctions up to a truncation."""
+    if isinstance(space, sj.Torus):
+        side = np.arange(2 * math.isqrt(round(max_eigenvalue / space.unit_eigenvalue)) + 1)
+        axes = np.meshgrid(*[side / len(side)] * space.dimension, indexing="ij")
+        points = np.stack(axes, -1).reshape(-1, space.dimension) * space.period
+        return jnp.asarray(points, float), np.full(len(points), 1 / len(points))
+    return sphere_rule(space.dimension, 2 * len(space.levels(max_eigenvalue)) - 2)
+
+
+def sphere_rule(dimension: int, degree: int) -> tuple[jax.Array, np.ndarray]:
+    """A product rule on S^dimension that integrates polynomials up to a degree."""
+    angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    weights = np.full(degree + 1, 1 / (degree + 1))
+    for k in range(3, dimension + 2):
+        num = degree // 2 + 1
+        heights, masses = roots_legendre(num) if k == 3 else roots_gegenbauer(num, (k - 2) / 2)
+        rings = [
+            np.concatenate([points * math.sqrt(1 - t * t), np.full((len(points), 1), t)], axis=1)
+            for t in heights
+        ]
+        points = np.concatenate(rings)
+        weights = np.concatenate([weights * mass for mass in masses / masses.sum()])
+    return jnp.asarray(points, float), weights
 
 
 def brute_force(group: sj.AbstractGroup) -> tuple[np.ndarray, np.ndarray]:
-    """All elements x ↦ Ax + b as products of the generators, in integers: A, and 72·b modulo 72."""
-    matrices = np.asarray(group.matrix(group.generators)).round().astype(int)
+    """All elements x ↦ Ax + b as products of the generators: A in float64, and 72·b modulo 72."""
+    matrices = np.asarray(
+        group.generators if isinstance(group, MatrixGroup) else group.matrix(group.generators), float
+    )
     shifts = np.zeros(matrices.shape[:2], int)
-    if hasattr(group, "denominator"):
+    if isinstance(group, AffineTorusGroup):
         shifts = 72 // group.denominator * np.asarray(group.generators.shift, int)
-    identity = (np.eye(group.degree, dtype=int), np.zeros(group.degree, int))
-    found = {_code(*identity): identity}
+    identity = (np.eye(group.degree), np.zeros(group.degree, int))
+    found = {code(*identity): identity}
     frontier = [identity]
     while frontier:
         products = [
-            (a @ c, (a @ d + b) % 72) for a, b in zip(matrices, shifts, strict=True) for c, d in frontier
+            (a @ c, np.rint(a @ d + b).astype(int) % 72)
+            for a, b in zip(matrices, shifts, strict=True)
+            for c, d in frontier
         ]
-        fresh = {_code(*product): product for product in products if _code(*product) not in found}
+        fresh = {code(*product): product for product in products if code(*product) not in found}
         found.update(fresh)
         frontier = list(fresh.values())
     elements = list(found.values())
     return np.stack([a for a, _ in elements]), np.stack([b for _, b in elements])
 
 
-def _code(matrix: np.ndarray, shift: np.ndarray) -> bytes:
-    return matrix.tobytes() + shift.tobytes()
+def code(matrix: np.ndarray, shift: np.ndarray) -> bytes:
+    """A hashable name of one element of brute force."""
+    # To 1e-3, cut where no entry of the groups above lies.
+    return np.floor(1e3 * matrix + 0.37).astype(int).tobytes() + shift.tobytes()
 
 
 def codes(group: sj.AbstractGroup, elements: Any) -> list[bytes]:
     """The library's elements, coded as those of brute force."""
-    matrices = np.asarray(group.matrix(elements)).round().astype(int)
+    matrices = np.asarray(group.matrix(elements), float)
     shifts = np.zeros(matrices.shape[:2], int)
-    if hasattr(group, "denominator"):
+    if isinstance(group, AffineTorusGroup):
         shifts = 72 // group.denominator * np.asarray(elements.shift, int)
-    return [_code(a, b) for a, b in zip(matrices, shifts, strict=True)]
+    return [code(a, b) for a, b in zip(matrices, shifts, strict=True)]
 
 
 def brute_force_codes(group: sj.AbstractGroup) -> set[bytes]:
     """All elements, coded."""
-    return {_code(a, b) for a, b in zip(*brute_force(group), strict=True)}
+    return {code(a, b) for a, b in zip(*brute_force(group), strict=True)}
 
 
-def moved(space: sj.Torus, matrices: np.ndarray, shifts: np.ndarray, x: Any) -> np.ndarray:
+def moved(space: sj.AbstractSpace, matrices: np.ndarray, shifts: np.ndarray, x: Any) -> np.ndarray:
     """All points by all elements of brute force, ``(elements, n, d)``, in float64."""
     points = np.asarray(x, np.float64)
-    return np.einsum("gij,nj->gni", matrices, points) + (space.period * shifts / 72)[:, None]
+    period = space.period if isinstance(space, sj.Torus) else 0.0
+    return np.einsum("gij,nj->gni", matrices, points) + (period * shifts / 72)[:, None]

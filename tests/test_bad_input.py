@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
+from tests.registry import reflections
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +113,76 @@ CASES = {
         lambda: sj.affine_torus_group([[[1]]], [[0, 0]]),
         ValueError,
         r"shifts: expected shape \(1, 1\).*\(1, 2\)",
+    ),
+    "generators: not orthogonal": (
+        lambda: sj.matrix_group([[[1, 0], [0, 1]], [[1, 0.25], [0, 1]]]),
+        ValueError,
+        r"generators: generator 1 is not orthogonal, \|AᵀA - 1\| reaches 2\.5e-01 > 1e-10",
+    ),
+    "generators: float32": (
+        lambda: sj.matrix_group(np.asarray([[[0.6, -0.8], [0.8, 0.6]]], np.float32)),
+        ValueError,
+        r"generators: generator 0 is not orthogonal, .* of float32; give float64",
+    ),
+    "generators: infinite order": (
+        lambda: sj.matrix_group([[[0, 1], [1, 0]], [[0.6, -0.8], [0.8, 0.6]]]),
+        ValueError,
+        r"generators: generator 1 has infinite order .* rotates by 0\.14758\d+ of a full turn, and the "
+        r"nearest fraction \d+/\d+ is off by \d\.\de-\d+\. matrix_group makes finite groups",
+    ),
+    "generators: of infinite order together": (
+        lambda: sj.matrix_group([[[1, 0], [0, -1]], [[0.6, 0.8], [0.8, -0.6]]]),
+        ValueError,
+        r"generators: the product of generators 0 and 1 has infinite order .* finite groups",
+    ),
+    "generators: infinite, all pairs of finite order": (
+        # Mirrors that meet at π/2, π/3 and 2π/7.
+        lambda: sj.matrix_group(
+            reflections(
+                *np.linalg.cholesky(
+                    np.eye(3)
+                    - np.asarray(
+                        [
+                            [0, 0, 0.5],
+                            [0, 0, math.cos(2 * math.pi / 7)],
+                            [0.5, math.cos(2 * math.pi / 7), 0],
+                        ]
+                    )
+                )
+            )
+        ),
+        ValueError,
+        r"generators: together they generate an infinite group, .* passes 50,000 points",
+    ),
+    "generators: not square": (
+        lambda: sj.matrix_group([[[1, 0]]]),
+        ValueError,
+        r"generators: expected .*\(number of generators, d, d\).*\(1, 1, 2\)",
+    ),
+    "generators: complex": (
+        lambda: sj.matrix_group([[[1j]]]),
+        TypeError,
+        r"generators: expected real matrices .*complex128",
+    ),
+    "generators: NaN": (
+        lambda: sj.matrix_group([[[math.nan]]]),
+        ValueError,
+        r"generators: generator 0 is not orthogonal, .*nan",
+    ),
+    "group: matrices of another size than the points": (
+        lambda: sj.action(sj.Sphere(2), sj.matrix_group([[[0, 1], [1, 0]]])),
+        ValueError,
+        r"group: it moves 2 coordinates and points of the space have 3; make",
+    ),
+    "group: matrices on a torus": (
+        lambda: sj.action(SPACE, sj.matrix_group([[[0, 1], [1, 0]]])),
+        TypeError,
+        r"group: MatrixGroup has no action of its own on Torus; use affine_torus_group",
+    ),
+    "g: a matrix outside the group": (
+        lambda: sj.matrix_group([[[0, 1], [1, 0]]]).faithful(np.eye(2)[None] * [[-1], [1]]),
+        ValueError,
+        r"g: matrix 0 is no element of the group: it moves .* by 1\.4e\+00",
     ),
     "n: zero": (lambda: sj.symmetric_group(0), ValueError, r"n: expected at least 1 and got 0"),
     "n: a fraction": (lambda: sj.cyclic_group(2.5), TypeError, r"n: expected an integer and got 2\.5"),

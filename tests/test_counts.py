@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symjax_learn as sj
-from tests.registry import GROUPS, PAIRS
 
 
 @pytest.mark.parametrize(
@@ -56,15 +55,6 @@ def test_signed_permutations_by_orbit_counting(n, max_norm):
     assert sj.invariant_count(
         sj.Torus(n), sj.hyperoctahedral_group(n), max_norm
     ) == orbits_by_canonical_form((n,), max_norm, signed=True)
-
-
-@pytest.mark.parametrize("name", GROUPS)
-def test_the_count_is_that_of_the_basis(name):
-    pair = PAIRS[name]()
-    assert (
-        sj.invariant_count(pair.action.space, pair.action, pair.max_eigenvalue)
-        == pair.basis("orbits").num_functions
-    )
 
 
 def test_a_group_generated_without_a_name_is_counted_by_characters_and_by_orbits():

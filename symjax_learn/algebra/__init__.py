@@ -1,5 +1,8 @@
 """Step 1, algebra: who acts. This wing knows no manifold."""
 
+from symjax_learn.algebra.affine import AffineMap as AffineMap
+from symjax_learn.algebra.affine import AffineTorusGroup as AffineTorusGroup
+from symjax_learn.algebra.affine import affine_torus_group as affine_torus_group
 from symjax_learn.algebra.catalogue import alternating_group as alternating_group
 from symjax_learn.algebra.catalogue import cyclic_group as cyclic_group
 from symjax_learn.algebra.catalogue import dihedral_group as dihedral_group
@@ -9,9 +12,8 @@ from symjax_learn.algebra.catalogue import symmetric_group as symmetric_group
 from symjax_learn.algebra.catalogue import trivial_group as trivial_group
 from symjax_learn.algebra.catalogue import young_group as young_group
 from symjax_learn.algebra.groups import AbstractGroup as AbstractGroup
-from symjax_learn.algebra.matrices import AffineMap as AffineMap
-from symjax_learn.algebra.matrices import AffineTorusGroup as AffineTorusGroup
-from symjax_learn.algebra.matrices import affine_torus_group as affine_torus_group
+from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
+from symjax_learn.algebra.matrices import matrix_group as matrix_group
 from symjax_learn.algebra.permutations import PermutationGroup as PermutationGroup
 from symjax_learn.algebra.permutations import SignedPermutation as SignedPermutation
 from symjax_learn.algebra.permutations import SignedPermutationGroup as SignedPermutationGroup

@@ -155,7 +155,7 @@ def _transversals_as_elements(chain: StabilizerChain, group: AbstractGroup) -> T
     elements = group.from_faithful(np.concatenate(padded))
     levels = len(padded)
     return Transversals(
-        jax.tree.map(lambda leaf: leaf.reshape(levels, longest, *leaf.shape[1:]), elements),
+        jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(levels, longest, *leaf.shape[1:]), elements),
         jnp.asarray([len(t) for t in chain.transversals], jnp.int32),
     )
 

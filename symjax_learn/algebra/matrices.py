@@ -1,243 +1,204 @@
-"""Affine groups of the torus: integer matrices with rational shifts (crystals)."""
+"""Finite groups of orthogonal matrices, given by generators."""
 
-import math
+import itertools
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, FloatArray, IntArray, as_array
-from symjax_learn.algebra.groups import (
-    AbstractGroup,
-    AbstractSampler,
-    Transversals,
-    with_chain,
-)
+from symjax_learn._types import FloatArray, as_array
+from symjax_learn.algebra.groups import AbstractGroup, AbstractSampler, Transversals, with_chain
 
-# Shifts given as floats are read as fractions of at most this denominator.
-MAX_DENOMINATOR = 24
-# A float must be this close to its fraction.
-_SHIFT_TOLERANCE = 1e-9
-# Integer matrices whose orbits pass these bounds are taken to generate an infinite group.
-_MAX_ENTRY = 1000
-_MAX_ORBIT = 200_000
+# AᵀA − 1 may reach this; what the generators do to the orbit must close to the same accuracy.
+_TOLERANCE = 1e-10
+# Points of the orbit that are closer are one point; elements in float32 are far more accurate.
+_SAME = 1e-4
+# Orbits, and orders of single elements, beyond these are taken to be infinite.
+_MAX_ORBIT = 50_000
+_MAX_ELEMENT_ORDER = 10_000
 
 
-class AffineMap(NamedTuple):
-    """x ↦ matrix @ x + shift/denominator, x in periods; shifts are integers mod the denominator."""
+class MatrixGroup(AbstractGroup):
+    """A finite group of orthogonal matrices of R^degree; its elements are the matrices.
 
-    matrix: IntArray
-    shift: IntArray
-
-
-class AffineTorusGroup(AbstractGroup):
-    """Maps x ↦ Ax + b of R^degree/Z^degree, A an integer matrix and b rational: exact arithmetic.
+    Exactly known is how it permutes the orbit of the unit vectors, which is faithful: an element is the
+    matrix whose columns are the images of the unit vectors. Order, membership and uniform samples come
+    from these permutations, in integers.
 
     Attributes:
-        denominator: the common denominator of all shifts.
-        lattice_orbit: ``(N, degree)``, the images of the unit vectors under the linear parts.
-        origin_orbit: ``(M, degree)``, the images of the origin, as numerators.
+        images: ``(k, N)``, the generators as permutations of the orbit.
+        orbit: ``(N, degree)``, the unit vectors first.
+        correction: what rounding to the session's precision took from the orbit, so that set-up work
+            has float64 matrices in every session.
     """
 
-    generators: AffineMap
+    images: Int[np.ndarray | Array, "k N"]
+    orbit: Float[np.ndarray | Array, "N d"]
+    correction: Float[np.ndarray | Array, "N d"]
     order: int | float = eqx.field(static=True)
     degree: int = eqx.field(static=True)
-    denominator: int = eqx.field(static=True)
-    lattice_orbit: Int[np.ndarray | Array, "N d"]
-    origin_orbit: Int[np.ndarray | Array, "M d"]
     sampler: AbstractSampler | Transversals | None
 
     @property
-    def identity(self) -> AffineMap:
-        """X ↦ x."""
-        eye = jnp.eye(self.degree, dtype=jnp.int32)
-        return AffineMap(eye, jnp.zeros((self.degree,), jnp.int32))
+    def generators(self) -> Float[np.ndarray, "k d d"]:
+        """The generators, in float64 in every session."""
+        return self.from_faithful(np.asarray(self.images))
 
-    def compose(self, g: AffineMap, h: AffineMap) -> AffineMap:
-        """First h, then g: matrix AB, shift Ab' + b, reduced modulo one period."""
-        moved, shift = jnp.broadcast_arrays(_times_vector(g.matrix, h.shift), g.shift)
-        matrix = jnp.einsum("...ij,...jk->...ik", g.matrix, h.matrix)
-        return AffineMap(matrix, (moved + shift) % self.denominator)
+    @property
+    def identity(self) -> Float[Array, "d d"]:
+        """The identity matrix."""
+        return jnp.eye(self.degree)
 
-    def inverse(self, g: AffineMap) -> AffineMap:
-        """X ↦ A⁻¹x − A⁻¹b.
+    def compose(self, g: FloatArray, h: FloatArray) -> Float[Array, "*batch d d"]:
+        """The matrix product gh."""
+        # Highest precision: accelerators would otherwise round the factors to 10 bits.
+        return jnp.einsum("...ij,...jk->...ik", g, h, precision="highest")
 
-        Rounding is exact: A is an isometry of some lattice metric, so its condition number is that
-        of the metric, and the entries of A⁻¹ are integers.
-        """
-        inverse = jnp.round(jnp.linalg.inv(g.matrix.astype(float))).astype(jnp.int32)
-        return AffineMap(inverse, -_times_vector(inverse, g.shift) % self.denominator)
+    def inverse(self, g: FloatArray) -> Float[Array, "*batch d d"]:
+        """The transpose."""
+        return jnp.swapaxes(jnp.asarray(g), -1, -2)
 
-    def apply(self, g: AffineMap, vectors: FloatArray) -> FloatArray:
-        """The linear part: Ax."""
-        return _times_vector(g.matrix.astype(vectors.dtype), jnp.asarray(vectors))
+    def apply(self, g: FloatArray, vectors: FloatArray) -> FloatArray:
+        """Gx."""
+        vectors = jnp.asarray(vectors)
+        return jnp.einsum("...ij,...j->...i", g.astype(vectors.dtype), vectors, precision="highest")
 
-    def shift(self, g: AffineMap) -> Float[Array, "*batch d"]:
-        """The shift b, as a fraction of one period."""
-        return jnp.asarray(g.shift).astype(float) / self.denominator
-
-    def faithful(self, g: AffineMap) -> Int[np.ndarray, "batch points"]:
-        """On the orbits of the unit vectors (linear part) and of the origin.
-
-        It is faithful: what fixes the unit vectors has A = 1, and what fixes the origin b = 0.
-        """
-        matrices, shifts = np.asarray(g.matrix), np.asarray(g.shift)
-        lattice, origin = np.asarray(self.lattice_orbit), np.asarray(self.origin_orbit)
-        row_of_vector = {tuple(v): i for i, v in enumerate(lattice.tolist())}
-        row_of_point = {tuple(v): i + len(lattice) for i, v in enumerate(origin.tolist())}
-        vectors = np.einsum("gij,pj->gpi", matrices, lattice)
-        points = np.einsum("gij,pj->gpi", matrices, origin) + shifts[:, None]
-        images = [
-            [row_of_vector[tuple(v)] for v in moved] + [row_of_point[tuple(p)] for p in shifted]
-            for moved, shifted in zip(
-                vectors.tolist(), (points % self.denominator).tolist(), strict=True
+    def faithful(self, g: FloatArray) -> Int[np.ndarray, "batch N"]:
+        """The permutation of the orbit; raises for matrices that do not permute it."""
+        orbit = self._exact_orbit()
+        rows, distances = _nearest(orbit, np.einsum("gij,pj->gpi", np.asarray(g, np.float64), orbit))
+        strangers = np.flatnonzero(distances.max(axis=1, initial=0.0) > _SAME)
+        if len(strangers):
+            raise ValueError(
+                f"g: matrix {strangers[0]} is no element of the group: it moves the orbit of the unit "
+                f"vectors off itself by {distances[strangers[0]].max():.1e}."
             )
-        ]
-        return np.asarray(images, np.int32).reshape(len(matrices), len(lattice) + len(origin))
+        return rows
 
-    def from_faithful(self, images: Int[np.ndarray, "batch points"]) -> AffineMap:
-        """Read A off the images of the unit vectors, the first rows, and b off that of the origin."""
-        lattice, origin = jnp.asarray(self.lattice_orbit), jnp.asarray(self.origin_orbit)
-        columns = lattice[jnp.asarray(images[..., : self.degree])]
-        shifts = origin[jnp.asarray(images[..., len(lattice)]) - len(lattice)]
-        return AffineMap(jnp.swapaxes(columns, -1, -2), shifts)
+    def from_faithful(self, images: Int[np.ndarray, "batch N"]) -> Float[np.ndarray, "batch d d"]:
+        """The matrices whose columns are the images of the unit vectors."""
+        return self._exact_orbit()[np.asarray(images)[..., : self.degree]].swapaxes(-1, -2)
+
+    def _exact_orbit(self) -> Float[np.ndarray, "N d"]:
+        return np.asarray(self.orbit, np.float64) + np.asarray(self.correction, np.float64)
 
 
-def affine_torus_group(matrices: Any, shifts: Any) -> AffineTorusGroup:
-    """The group generated by x ↦ Ax + b of the torus, b in fractions of a period.
+def matrix_group(generators: Any) -> MatrixGroup:
+    """The finite group generated by orthogonal matrices.
 
     Args:
-        matrices: ``(k, d, d)`` integers of determinant ±1. Whether they are isometries depends on
-            the torus, and is checked by :func:`~symjax_learn.action`.
-        shifts: ``(k, d)`` fractions of a period: ``fractions.Fraction``, or floats within 1e-9 of a
-            fraction of denominator ≤ 24.
+        generators: ``(k, d, d)`` in float64: NumPy arrays or lists of numbers, orthogonal to 1e-10.
 
     Raises:
-        TypeError: a matrix entry is not an integer.
-        ValueError: shapes that do not fit, a determinant other than ±1, a shift that is no such
-            fraction, or an infinite group.
+        TypeError: entries that are not real numbers.
+        ValueError: a shape that does not fit, a matrix that is not orthogonal or has infinite order
+            (which, and by how much), or generators of an infinite group.
 
-    Cost: the orbits of the unit vectors and the origin, and a stabilizer chain on them.
+    Cost: the orbit of the unit vectors (N ≤ 50,000 points, k products and a search tree for each
+    layer), and a stabilizer chain on it; never |G|.
 
-    >>> import symjax_learn as sj
-    >>> glide = sj.affine_torus_group([[[1, 0], [0, -1]]], [[0.5, 0.0]])
-    >>> glide.order
-    2
+    >>> import symjax_learn as sj, math
+    >>> c, s = math.cos(math.pi / 5), math.sin(math.pi / 5)
+    >>> sj.matrix_group([[[c, -s], [s, c]], [[1, 0], [0, -1]]]).order  # the dihedral group of a decagon
+    20
     """
-    integers = np.asarray(as_array("matrices", matrices))
-    if integers.ndim != 3 or integers.shape[1] != integers.shape[2] or integers.size == 0:
+    matrices = _checked_matrices(generators)
+    orbit = _closed_orbit(matrices)
+    images, distances = _nearest(orbit, np.einsum("gij,pj->gpi", matrices, orbit))
+    inexact = distances.max(axis=1)
+    if inexact.max() > 100 * _TOLERANCE:
+        row = int(np.argmax(inexact))
         raise ValueError(
-            f"matrices: expected a non-empty (number of generators, d, d) array and got shape "
-            f"{integers.shape}."
+            f"generators: products of the generators that should agree differ by {inexact[row]:.1e} (at "
+            f"generator {row}); give the matrices to full float64 accuracy. If they are, they generate "
+            "an infinite group, and matrix_group makes finite ones."
         )
-    if not np.issubdtype(integers.dtype, np.integer):
-        raise TypeError(
-            f"matrices: affine maps of a torus have integer matrices (in lattice coordinates) and "
-            f"these have entries of type {integers.dtype}."
-        )
-    for row, determinant in enumerate(np.round(np.linalg.det(integers.astype(float)))):
-        if abs(determinant) != 1:
-            raise ValueError(
-                f"matrices: generator {row} has determinant {int(determinant)}; an isometry of a "
-                "torus has determinant +1 or -1."
-            )
-    numerators, denominator = _as_numerators(shifts, integers.shape[:2])
-    lattice = _orbit(np.eye(integers.shape[1], dtype=np.int64), integers, None, 0)
-    origin = _orbit(np.zeros((1, integers.shape[1]), np.int64), integers, numerators, denominator)
-    elements = AffineMap(
-        jnp.asarray(integers.astype(np.int32)), jnp.asarray(numerators.astype(np.int32))
-    )
+    rounded = jnp.asarray(orbit, float)
     return with_chain(
-        AffineTorusGroup(
-            generators=elements,
+        MatrixGroup(
+            images=jnp.asarray(images.astype(np.int32)),
+            orbit=rounded,
+            correction=jnp.asarray(orbit - np.asarray(rounded, np.float64), float),
             order=1,
-            degree=integers.shape[1],
-            denominator=denominator,
-            lattice_orbit=jnp.asarray(lattice.astype(np.int32)),
-            origin_orbit=jnp.asarray(origin.astype(np.int32)),
+            degree=matrices.shape[1],
             sampler=None,
         )
     )
 
 
-def _as_numerators(shifts: Any, shape: tuple[int, int]) -> tuple[np.ndarray, int]:
-    """Shifts modulo 1 as integer numerators over their common denominator."""
-    given = as_array("shifts", shifts)
-    # A float32 third is one to float32's accuracy.
-    rounding = 4 * float(np.finfo(given.dtype).eps) if given.dtype.kind == "f" else 0.0
-    entries = np.asarray(given, dtype=object)
-    if entries.shape != shape:
+def _checked_matrices(generators: Any) -> Float[np.ndarray, "k d d"]:
+    """Finite orthogonal matrices in float64, each of finite order."""
+    given = as_array("generators", generators)
+    if given.dtype.kind not in "fiu":
+        raise TypeError(f"generators: expected real matrices and got entries of type {given.dtype}.")
+    matrices = np.asarray(given, np.float64)
+    if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2] or matrices.size == 0:
         raise ValueError(
-            f"shifts: expected shape {shape}, one shift for each matrix, and got {entries.shape}."
+            f"generators: expected a non-empty (number of generators, d, d) array and got shape "
+            f"{matrices.shape}."
         )
-    fractions = [
-        _as_fraction(entry, i // shape[1], max(_SHIFT_TOLERANCE, rounding))
-        for i, entry in enumerate(entries.flat)
-    ]
-    denominator = math.lcm(*(f.denominator for f in fractions))
-    numerators = [int(f * denominator) % denominator for f in fractions]
-    return np.asarray(numerators, np.int64).reshape(shape), denominator
-
-
-def _as_fraction(entry: Any, row: int, tolerance: float) -> Fraction:
-    if isinstance(entry, Fraction):
-        return entry
-    number = np.asarray(entry)
-    if number.shape == () and number.dtype.kind in "fiu" and np.isfinite(number):
-        near = Fraction(float(number)).limit_denominator(MAX_DENOMINATOR)
-        if abs(float(near) - float(number)) <= tolerance:
-            return near
-    raise ValueError(
-        f"shifts: generator {row} has the entry {entry}, which is not within {tolerance:.0e} of a "
-        f"fraction with denominator <= {MAX_DENOMINATOR}; pass fractions.Fraction for others."
-    )
-
-
-def _orbit(
-    start: np.ndarray, matrices: np.ndarray, shifts: np.ndarray | None, modulus: int
-) -> np.ndarray:
-    """The closure of the rows of ``start`` under the generators, ``start`` first."""
-    seen = {tuple(row): None for row in start.tolist()}
-    frontier = start
-    while len(frontier):
-        images = np.einsum("gij,pj->gpi", matrices, frontier)
-        if shifts is not None:
-            images = (images + shifts[:, None]) % modulus
-        too_large = shifts is None and np.abs(images).max(initial=0) > _MAX_ENTRY
-        fresh = [
-            row for row in map(tuple, images.reshape(-1, start.shape[1]).tolist()) if row not in seen
-        ]
-        seen.update(dict.fromkeys(fresh))
-        frontier = np.asarray(list(dict.fromkeys(fresh)), np.int64).reshape(-1, start.shape[1])
-        if len(seen) > _MAX_ORBIT or too_large:
-            if shifts is not None:
-                raise ValueError(
-                    f"shifts: with the common denominator {modulus} the orbit of the origin passes "
-                    f"{_MAX_ORBIT:,} points; use shifts with smaller denominators."
-                )
-            culprit = _infinite_generator(matrices)
-            raise ValueError(
-                f"matrices: {culprit} an infinite group, or one whose orbit of the unit vectors "
-                f"passes {_MAX_ORBIT:,} vectors or entries of {_MAX_ENTRY}. Only finite groups of "
-                "integer matrices are isometries of a torus."
+    grams = np.einsum("gji,gjk->gik", matrices, matrices) - np.eye(matrices.shape[1])
+    errors = np.abs(grams).max(axis=(1, 2))
+    for row, error in enumerate(errors):
+        if not error <= _TOLERANCE:
+            hint = (
+                "it has the accuracy of float32; give float64 (NumPy, or lists of numbers)"
+                if error < 1e-5
+                else "an isometry of the sphere has orthonormal columns"
             )
-    return np.asarray(list(seen), np.int64)
-
-
-def _infinite_generator(matrices: np.ndarray) -> str:
-    """Names the first generator whose own powers grow."""
+            raise ValueError(
+                f"generators: generator {row} is not orthogonal, |AᵀA - 1| reaches {error:.1e} > "
+                f"{_TOLERANCE:.0e}; {hint}."
+            )
     for row, matrix in enumerate(matrices):
-        power = matrix
-        for _ in range(_MAX_ENTRY + 1):
-            if np.abs(power).max() > _MAX_ENTRY:
-                return f"generator {row} generates"
-            power = power @ matrix
-    return "the generators together generate"
+        _refuse_infinite_order(matrix, f"generator {row}")
+    # Two reflections have finite order; whether their product has is another matter.
+    for i, j in itertools.combinations(range(len(matrices)), 2):
+        _refuse_infinite_order(matrices[i] @ matrices[j], f"the product of generators {i} and {j}")
+    return matrices
 
 
-def _times_vector(matrix: AnyArray, vectors: AnyArray) -> Array:
-    # Highest precision: accelerators would otherwise round the factors to 10 bits.
-    return jnp.einsum("...ij,...j->...i", matrix, vectors, precision="highest")
+def _refuse_infinite_order(matrix: Float[np.ndarray, "d d"], name: str) -> None:
+    """The angles of a matrix of finite order are fractions of a turn."""
+    for turn in np.abs(np.angle(np.linalg.eigvals(matrix))) / (2 * np.pi):
+        near = Fraction(float(turn)).limit_denominator(_MAX_ELEMENT_ORDER)
+        if abs(float(near) - turn) > _TOLERANCE:
+            raise ValueError(
+                f"generators: {name} has infinite order (or one above {_MAX_ELEMENT_ORDER:,}): it "
+                f"rotates by {turn:.10g} of a full turn, and the nearest fraction {near} is off by "
+                f"{abs(float(near) - turn):.1e}. matrix_group makes finite groups."
+            )
+
+
+def _closed_orbit(matrices: Float[np.ndarray, "k d d"]) -> Float[np.ndarray, "N d"]:
+    """The unit vectors and all their images, layer by layer, points within ``_SAME`` being one."""
+    from scipy.spatial import cKDTree
+
+    degree = matrices.shape[1]
+    points = frontier = np.eye(degree)
+    while len(frontier):
+        images = np.einsum("gij,pj->gpi", matrices, frontier).reshape(-1, degree)
+        twins = cKDTree(images).query_pairs(_SAME, output_type="ndarray")
+        images = np.delete(images, np.unique(twins[:, 1]), axis=0)
+        distances, _ = cKDTree(points).query(images, distance_upper_bound=_SAME)
+        frontier = images[np.isinf(distances)]
+        points = np.concatenate([points, frontier])
+        if len(points) > _MAX_ORBIT:
+            raise ValueError(
+                f"generators: together they generate an infinite group, or one whose orbit of the unit "
+                f"vectors passes {_MAX_ORBIT:,} points; matrix_group makes finite groups."
+            )
+    return points
+
+
+def _nearest(
+    orbit: Float[np.ndarray, "N d"], points: Float[np.ndarray, "batch N d"]
+) -> tuple[Int[np.ndarray, "batch N"], Float[np.ndarray, "batch N"]]:
+    """For each point the row of the orbit that is nearest, and the distance."""
+    from scipy.spatial import cKDTree
+
+    distances, rows = cKDTree(orbit).query(points)
+    return np.asarray(rows, np.int32), np.asarray(distances)

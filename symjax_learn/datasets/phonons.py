@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from symjax_learn.algebra.affine import affine_torus_group
 from symjax_learn.algebra.catalogue import hyperoctahedral_group
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.algebra.matrices import affine_torus_group
 from symjax_learn.geometry.torus import Torus
 
 MATERIALS = ("CaTiO3", "MgO", "NaCl")

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import Element, FloatArray, Key, as_array
+from symjax_learn.algebra.affine import AffineTorusGroup
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.algebra.matrices import AffineTorusGroup
+from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.sphere import Sphere
@@ -20,9 +21,9 @@ from symjax_learn.geometry.torus import Torus
 # D(g) by least squares must reproduce φ(g⁻¹x) to this absolute accuracy (float64).
 _FIT_TOLERANCE = 1e-8
 
-# The groups that move coordinates: orthogonal on R^degree, or affine on the torus.
-_LINEAR_GROUPS = (PermutationGroup, SignedPermutationGroup)
-_COORDINATE_GROUPS = (*_LINEAR_GROUPS, AffineTorusGroup)
+# Groups of signed permutations, and the groups that act on the cubic torus and on the sphere.
+_MONOMIAL_GROUPS = (PermutationGroup, SignedPermutationGroup)
+_GROUPS_ON = {Torus: (*_MONOMIAL_GROUPS, AffineTorusGroup), Sphere: (*_MONOMIAL_GROUPS, MatrixGroup)}
 
 
 class Action(eqx.Module):
@@ -212,7 +213,7 @@ def action(
     Args:
         space: the space.
         group: permutations and signed permutations on ``Torus`` and ``Sphere``, affine maps on
-            ``Torus``; any group with ``act``.
+            ``Torus``, orthogonal matrices on ``Sphere``; any group with ``act``.
         act: ``act(g, point) -> point`` for one element and one point, by isometries, a left action:
             act(gh, x) = act(g, act(h, x)). Written with ``jax.numpy``; batches are added here.
 
@@ -231,11 +232,14 @@ def action(
         if not callable(act):
             raise TypeError(f"act: expected a function act(g, point) and got {act!r}.")
         return Action(space, group, act)
-    linear = isinstance(space, Sphere) and isinstance(group, _LINEAR_GROUPS)
-    if not linear and not (isinstance(space, Torus) and isinstance(group, _COORDINATE_GROUPS)):
+    if not isinstance(group, _GROUPS_ON.get(type(space), ())):
+        hint = (
+            "use affine_torus_group, whose matrices are integers"
+            if isinstance(space, Torus) and isinstance(group, MatrixGroup)
+            else "give one as action(space, group, act=...)"
+        )
         raise TypeError(
-            f"group: {type(group).__name__} has no action of its own on {type(space).__name__}; give "
-            "one as action(space, group, act=...)."
+            f"group: {type(group).__name__} has no action of its own on {type(space).__name__}; {hint}."
         )
     (coordinates,) = space.point_shape
     if group.degree != coordinates:

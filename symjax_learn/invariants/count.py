@@ -11,6 +11,7 @@ import numpy as np
 
 from symjax_learn._chunks import MEMORY_LIMIT
 from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import truncated_product
@@ -27,15 +28,17 @@ from symjax_learn.invariants.routes.orbits import TorusOrbits, monomial_orbits, 
 
 # Burnside's average is taken over groups up to this order.
 MAX_CHARACTER_ORDER = 10_000
+# Matrices are averaged all at once, and so over larger groups.
+MAX_MATRIX_ORDER = 100_000
 
 
 def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eigenvalue: float) -> int:
     """D_{Λ,G}, the number of independent invariant eigenfunctions with λ ≤ Λ; exact.
 
-    For S_n, B_n, Young and sign groups by generating functions, at any n. For |G| ≤ 10,000 by
-    averages over the group: on the torus of tr D(g), from theta series over the cycles of g; on the
-    sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. Else by exact orbits, of
-    frequencies or of monomials.
+    For S_n, B_n, Young and sign groups by generating functions, at any n. For |G| ≤ 10,000 (100,000
+    for groups of matrices) by averages over the group: on the torus of tr D(g), from theta series over
+    the cycles of g; on the sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. Else
+    by exact orbits, of frequencies or of monomials.
 
     Args:
         space: the space.
@@ -83,6 +86,8 @@ def level_counts(
     if action.user_act is not None or not isinstance(action.space, Torus | Sphere):
         return None, "none"
     if isinstance(action.space, Sphere):
+        if isinstance(action.group, MatrixGroup) and action.order > MAX_MATRIX_ORDER:
+            return None, "none"
         return _sphere_counts(action, [level_degree(level) for level in levels])
     if isinstance(action.group.sampler, YoungSampler | SignedSampler):
         norms = [level_norm(level) for level in levels]
@@ -153,6 +158,8 @@ def _sphere_counts(
     largest, group = max(degrees), action.group
     if isinstance(group.sampler, YoungSampler | SignedSampler):
         series, source = _orbit_series(group.sampler, largest, _sphere_weights), "molien"
+    elif isinstance(group, MatrixGroup):
+        series, source = _matrix_series(group, largest), "character"
     elif action.order <= MAX_CHARACTER_ORDER:
         elements = signed_affine(action, action.elements())
         types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
@@ -164,6 +171,28 @@ def _sphere_counts(
     else:
         series, source = [_monomial_count(action, degree) for degree in range(largest + 1)], "orbits"
     return [series[d] - (series[d - 2] if d >= 2 else 0) for d in degrees], source
+
+
+def _matrix_series(group: MatrixGroup, max_degree: int) -> list[int]:
+    """The average of 1/det(1 − tg) over the group, from the traces of powers (Newton's identities)."""
+    matrices = np.asarray(group.elements())
+    power, traces, terms = matrices, [], [np.ones(len(matrices))]
+    for degree in range(1, max_degree + 1):
+        traces.append(np.trace(power, axis1=1, axis2=2))
+        power = power @ matrices
+        terms.append(sum(traces[i] * terms[degree - 1 - i] for i in range(degree)) / degree)
+    return _integral(np.asarray([term.mean() for term in terms]))
+
+
+def _integral(averages: np.ndarray) -> list[int]:
+    """Averages over a group of the characters of its representations: integers, or no group."""
+    rounded = np.round(averages)
+    if np.abs(averages - rounded).max() > 1e-6 * max(1.0, rounded.max()):
+        raise ValueError(
+            f"group: the average of its characters is {averages.tolist()}, which is not integral; the "
+            "elements do not form a group."
+        )
+    return [int(count) for count in rounded]
 
 
 def _molien_term(cycles: tuple[tuple[int, int], ...], max_degree: int) -> list[int]:
@@ -197,14 +226,7 @@ def _character_counts(action: Action, levels: Sequence[Level]) -> list[int]:
     total = np.zeros(max(norms) + 1)
     for cycles, multiplicity in Counter(_cycle_types(elements)).items():
         total += multiplicity * _trace_series(cycles, elements.denominator, max(norms))
-    counts = total[norms] / len(elements.images)
-    rounded = np.round(counts)
-    if np.abs(counts - rounded).max() > 1e-6 * max(1.0, rounded.max()):
-        raise ValueError(
-            f"group: the average of its characters is {counts.tolist()}, which is not integral; the "
-            "elements do not form a group."
-        )
-    return [int(count) for count in rounded]
+    return _integral(total[norms] / len(elements.images))
 
 
 def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from symjax_learn.algebra.affine import AffineMap, AffineTorusGroup
 from symjax_learn.algebra.groups import Transversals
-from symjax_learn.algebra.matrices import AffineMap, AffineTorusGroup
+from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.permutations import (
     AlternatingSampler,
     PermutationGroup,
@@ -41,6 +42,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Certificate,
     InvariantBasis,
     LinearCombinations,
+    MatrixGroup,
     PermutationGroup,
     PlaneWaveSums,
     Report,

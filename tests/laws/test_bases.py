@@ -11,13 +11,13 @@ import pytest
 import symjax_learn as sj
 from tests.registry import (
     EXACT,
-    GROUPS,
+    ON_TORUS,
     PAIRS,
     PAIRS_AND_ROUTES,
     X64,
     brute_force,
-    grid,
     moved,
+    quadrature,
 )
 
 
@@ -28,7 +28,8 @@ class Case:
         self.name, self.pair = name, PAIRS[name]()
         self.action, self.space = self.pair.action, self.pair.action.space
         self.basis = self.pair.basis(route)
-        self.max_norm = round(self.pair.max_eigenvalue / self.space.unit_eigenvalue)
+        self.points, weights = quadrature(self.space, self.pair.max_eigenvalue)
+        self.weights = weights[:, None]
 
 
 @pytest.fixture(params=PAIRS_AND_ROUTES, ids=lambda pair: f"{pair[0]}-{pair[1]}", scope="module")
@@ -36,11 +37,15 @@ def case(request):
     return Case(*request.param)
 
 
-def burnside(space, group, max_norm):
-    """(1/|G|) Σ_g tr D(g) with every element and every frequency enumerated."""
-    matrices, shifts = brute_force(group)
+def expected_count(case):
+    """By brute force over all elements: Burnside's average on the torus, Molien's on the sphere."""
+    matrices, shifts = brute_force(case.action.group)
+    if isinstance(case.space, sj.Sphere):
+        return sum(harmonics_by_degree(matrices, len(case.space.levels(case.pair.max_eigenvalue)) - 1))
+    max_norm = round(case.pair.max_eigenvalue / case.space.unit_eigenvalue)
     side = np.arange(-math.isqrt(max_norm), math.isqrt(max_norm) + 1)
-    k = np.stack(np.meshgrid(*[side] * space.dimension, indexing="ij"), -1).reshape(-1, space.dimension)
+    axes = np.meshgrid(*[side] * case.space.dimension, indexing="ij")
+    k = np.stack(axes, -1).reshape(-1, case.space.dimension)
     k = k[(k**2).sum(axis=1) <= max_norm]
     traces = 0
     for matrix, shift in zip(matrices, shifts, strict=True):
@@ -49,29 +54,43 @@ def burnside(space, group, max_norm):
     return traces / len(matrices)
 
 
+def harmonics_by_degree(matrices, max_degree):
+    """The series of (1 − t²)/|G| Σ_g 1/det(1 − tg), each determinant by its eigenvalues."""
+    series = np.zeros(max_degree + 1, complex)
+    for matrix in matrices:
+        term = np.zeros(max_degree + 1, complex)
+        term[0] = 1
+        for eigenvalue in np.linalg.eigvals(matrix):
+            for degree in range(1, max_degree + 1):
+                term[degree] += eigenvalue * term[degree - 1]
+        series += term / len(matrices)
+    return series - np.concatenate([[0, 0], series[:-2]])
+
+
 def test_certificate(case):
     certificate = case.basis.certificate
     assert certificate.rank == case.basis.num_functions == len(case.basis.eigenvalues)
     assert certificate.residual < (1e-10 if X64 else 1e-5)
     assert certificate.gap > 1e6
-    if case.name in GROUPS:
+    if case.action.user_act is None:
         assert certificate.count == certificate.rank
         assert certificate.source in ("molien", "character")
     else:
         assert certificate.source == "none"
 
 
-def test_as_many_functions_as_burnside_counts(case):
-    if case.name in GROUPS:
-        expected = burnside(case.space, case.action.group, case.max_norm)
-        assert case.basis.num_functions == pytest.approx(expected, abs=1e-8)
+def test_as_many_functions_as_characters_count(case):
+    if case.action.user_act is None:
+        assert case.basis.num_functions == pytest.approx(expected_count(case), abs=1e-8)
+        count = sj.invariant_count(case.space, case.action, case.pair.max_eigenvalue)
+        assert case.basis.num_functions == count
     else:  # cos and sin of 4kx (k = 1), times the waves in the second coordinate, with |k|² ≤ 17
         assert case.basis.num_functions == 9 + 2 * 3
 
 
 def test_invariant_under_every_element(case):
     x = case.space.sample(jax.random.key(0), (6,))
-    if case.name in GROUPS:
+    if case.action.user_act is None:
         everywhere = moved(case.space, *brute_force(case.action.group), x)
     else:
         elements = jax.tree.map(lambda leaf: leaf[:, None], case.action.elements())
@@ -81,8 +100,8 @@ def test_invariant_under_every_element(case):
 
 
 def test_orthonormal(case):
-    features = np.asarray(case.basis(grid(case.space, case.max_norm)), float)
-    gram = features.T @ features / len(features)
+    features = np.asarray(case.basis(case.points), float)
+    gram = features.T @ (case.weights * features)
     np.testing.assert_allclose(gram, np.eye(case.basis.num_functions), atol=30 * EXACT)
 
 
@@ -94,24 +113,24 @@ def test_ordered_by_eigenvalue_and_within_the_ambient_space(case):
     ambient = sj.eigenbasis(case.space, max_eigenvalue=case.pair.max_eigenvalue)
     assert case.basis.num_ambient == ambient.num_functions
     # Each function lies in the span of the eigenfunctions of its own eigenvalue.
-    x = grid(case.space, case.max_norm)
-    whole, ours = np.asarray(ambient(x), float), np.asarray(case.basis(x), float)
-    coefficients = whole.T @ ours / len(x)
+    whole, ours = (np.asarray(basis(case.points), float) for basis in (ambient, case.basis))
+    coefficients = whole.T @ (case.weights * ours)
     np.testing.assert_allclose(whole @ coefficients, ours, atol=100 * EXACT)
     foreign = ~np.isclose(np.asarray(ambient.eigenvalues)[:, None], eigenvalues[None], rtol=1e-6)
     assert np.abs(coefficients[foreign]).max(initial=0) < 30 * EXACT
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", PAIRS)
 def test_routes_span_the_same_subspace(name):
-    ours, oracle = Case(name, "orbits"), Case(name, "averaging")
-    x = grid(ours.space, ours.max_norm)
-    mixed = np.asarray(ours.basis(x), float).T @ np.asarray(oracle.basis(x), float) / len(x)
+    ours, oracle = Case(name, "auto"), Case(name, "averaging")
+    assert ours.basis.route == ("orbits" if name in ON_TORUS else "generators")
+    features, others = (np.asarray(one.basis(one.points), float) for one in (ours, oracle))
+    mixed = features.T @ (ours.weights * others)
     np.testing.assert_allclose(mixed @ mixed.T, np.eye(len(mixed)), atol=100 * EXACT)
     np.testing.assert_allclose(ours.basis.eigenvalues, oracle.basis.eigenvalues, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["B_2", "p2gg", "user's own: quarter turns"])
+@pytest.mark.parametrize("name", ["B_2", "p2gg", "pentagon on a sphere", "user's own: quarter turns"])
 def test_composes_under_jit_vmap_and_grad_and_compiles_once(name):
     basis = PAIRS[name]().basis()
     x = basis.space.sample(jax.random.key(1), (5, 2))

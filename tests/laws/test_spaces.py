@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
-from tests.registry import EXACT, SPACES, grid
+from tests.registry import EXACT, SPACES, quadrature
 
 
 @pytest.fixture(params=SPACES, scope="module")
@@ -45,10 +45,10 @@ def test_a_bound_that_is_an_eigenvalue_up_to_rounding_keeps_its_level(case):
 def test_eigenfunctions_are_orthonormal(case):
     space, max_eigenvalue = case
     basis = sj.eigenbasis(space, max_eigenvalue=max_eigenvalue)
-    features = np.asarray(basis(grid(space, max_norm(space, max_eigenvalue))), float)
-    np.testing.assert_allclose(
-        features.T @ features / len(features), np.eye(basis.num_functions), atol=10 * EXACT
-    )
+    points, weights = quadrature(space, max_eigenvalue)
+    features = np.asarray(basis(points), float)
+    gram = features.T @ (weights[:, None] * features)
+    np.testing.assert_allclose(gram, np.eye(basis.num_functions), atol=10 * EXACT)
     np.testing.assert_allclose(features[:, 0], 1, atol=EXACT)
 
 

@@ -7,32 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import eval_gegenbauer, roots_gegenbauer, roots_legendre
+from scipy.special import eval_gegenbauer
 
 import symjax_learn as sj
-from tests.registry import EXACT, GROUPS, X64, brute_force
-
-
-def quadrature(dimension, degree):
-    """A product rule on S^dimension that integrates polynomials of a degree exactly: points, weights."""
-    angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
-    points, weights = (
-        np.stack([np.cos(angles), np.sin(angles)], axis=1),
-        np.full(degree + 1, 1 / (degree + 1)),
-    )
-    for k in range(3, dimension + 2):
-        alpha = (k - 2) / 2
-        num = degree // 2 + 1
-        heights, masses = roots_legendre(num) if k == 3 else roots_gegenbauer(num, alpha)
-        masses = masses / masses.sum()
-        points = np.concatenate(
-            [
-                np.concatenate([points * math.sqrt(1 - t * t), np.full((len(points), 1), t)], axis=1)
-                for t in heights
-            ]
-        )
-        weights = np.concatenate([weights * mass for mass in masses])
-    return jnp.asarray(points, float), weights
+from tests.registry import EXACT, GROUPS, PAIRS, X64, quadrature
 
 
 def eigenvalue(dimension, degree):
@@ -42,7 +20,7 @@ def eigenvalue(dimension, degree):
 @pytest.mark.parametrize(("dimension", "degree"), [(1, 5), (2, 12), (3, 6), (4, 4)])
 def test_harmonics_are_orthonormal(dimension, degree):
     basis = sj.eigenbasis(sj.Sphere(dimension), max_eigenvalue=eigenvalue(dimension, degree))
-    points, weights = quadrature(dimension, 2 * degree)
+    points, weights = quadrature(basis.space, eigenvalue(dimension, degree))
     features = np.asarray(basis(points), float)
     gram = (features * weights[:, None]).T @ features
     np.testing.assert_allclose(gram, np.eye(basis.num_functions), atol=100 * EXACT)
@@ -98,57 +76,6 @@ def test_samples_are_uniform_points():
     assert np.abs(means).max() < 4.5 / np.sqrt(4000)
 
 
-LINEAR = [name for name in GROUPS if not hasattr(GROUPS[name][0](), "denominator")]
-
-
-def pair(name):
-    group = GROUPS[name][0]()
-    degree = {2: 8, 3: 6, 4: 4, 5: 4}[group.degree]
-    space = sj.Sphere(group.degree - 1)
-    return sj.action(space, group), eigenvalue(space.dimension, degree), degree
-
-
-@pytest.mark.parametrize("name", LINEAR)
-def test_invariant_harmonics(name):
-    """Counted by Molien's series of brute force, invariant, orthonormal, one subspace by two routes."""
-    action, bound, degree = pair(name)
-    space, (matrices, _) = action.space, brute_force(action.group)
-    basis = sj.invariant_basis(space, action, max_eigenvalue=bound)
-    assert basis.route == "generators"
-    assert basis.certificate.source in ("molien", "character")
-    series = np.zeros(degree + 1)
-    for matrix in matrices:
-        # 1/det(1 − tg) by Newton's identities from the traces of powers.
-        powers = [np.trace(np.linalg.matrix_power(matrix, j)) for j in range(1, degree + 1)]
-        term = [1.0]
-        for j in range(1, degree + 1):
-            term.append(sum(powers[i - 1] * term[j - i] for i in range(1, j + 1)) / j)
-        series += np.asarray(term) / len(matrices)
-    expected = series - np.concatenate([[0, 0], series[:-2]])
-    found = [
-        int(np.isclose(np.asarray(basis.eigenvalues), eigenvalue(space.dimension, j), rtol=1e-5).sum())
-        for j in range(degree + 1)
-    ]
-    np.testing.assert_allclose(found, expected, atol=1e-8)
-    assert sj.invariant_count(space, action, bound) == basis.num_functions
-
-    x = space.sample(jax.random.key(3), (5,))
-    there = np.einsum("gij,nj->gni", matrices, np.asarray(x, float))
-    values = basis(x)
-    np.testing.assert_allclose(
-        basis(jnp.asarray(there, x.dtype)),
-        jnp.broadcast_to(values, (len(matrices), *values.shape)),
-        atol=1e-11 if X64 else 1e-4,
-    )
-    points, weights = quadrature(space.dimension, 2 * degree)
-    features = np.asarray(basis(points), float)
-    gram = (features * weights[:, None]).T @ features
-    np.testing.assert_allclose(gram, np.eye(basis.num_functions), atol=300 * EXACT)
-    oracle = sj.invariant_basis(space, action, max_eigenvalue=bound, route="averaging")
-    mixed = (features * weights[:, None]).T @ np.asarray(oracle(points), float)
-    np.testing.assert_allclose(mixed @ mixed.T, np.eye(len(mixed)), atol=300 * EXACT)
-
-
 @pytest.mark.parametrize(
     ("d", "counts"),
     [
@@ -190,8 +117,8 @@ def test_counts_far_beyond_any_basis():
 
 
 def test_models_on_spheres_are_invariant_and_stored(tmp_path):
-    action, bound, _ = pair("B_3")
-    basis = sj.invariant_basis(action.space, action, max_eigenvalue=bound)
+    pair = PAIRS["B_3 on a sphere"]()
+    action, basis = pair.action, pair.basis()
     x = action.space.sample(jax.random.key(4), (60,))
     y = (x**4).sum(axis=1)
     model = sj.fit_ridge(basis, x, y)

@@ -40,32 +40,29 @@ def averaged_levels(action: Action, levels: Sequence[Level], memory_limit: int) 
     Raises:
         ValueError: |G| is too large to enumerate, or an eigenspace too large for a dense matrix.
     """
+    squares = sum(level.multiplicity**2 for level in levels)
     largest = max(level.multiplicity for level in levels)
     refuse_beyond(
         memory_limit,
-        8 * largest**2 * (_BATCH + 4),
-        f"max_eigenvalue or max_functions: the route 'averaging' forms dense matrices of size "
+        8 * squares * (_BATCH + 4),
+        f"max_eigenvalue or max_functions: the route 'averaging' forms dense matrices of sizes up to "
         f"{largest:,} and",
         "Lower it, raise memory_limit, or use another route.",
     )
     elements = action.elements()
     num_elements = jax.tree.leaves(elements)[0].shape[0]
-    coefficients, gap, residual = [], np.inf, 0.0
-    for level in levels:
-        projector = np.zeros((level.multiplicity,) * 2)
-        for start in range(0, num_elements, _BATCH):
-            batch = jax.tree.map(lambda leaf, s=start: leaf[s : s + _BATCH], elements)
-            projector += action.representation(level, batch).sum(axis=0)
-        found = null_space(np.eye(level.multiplicity) - projector / num_elements)
-        coefficients.append(found.basis)
-        gap = min(gap, found.gap)
-        residual = max(residual, _residual(action, level, found.basis))
-    return LevelCoefficients(coefficients, gap, residual)
-
-
-def _residual(action: Action, level: Level, basis: np.ndarray) -> float:
-    """max_g max_j ‖D(g)c_j − c_j‖ over the generators."""
-    if action.group.num_generators == 0 or basis.shape[1] == 0:
-        return 0.0
-    matrices = action.representation(level, action.generators)
-    return float(np.linalg.norm(matrices @ basis - basis, axis=1).max())
+    sums = [np.zeros((level.multiplicity,) * 2) for level in levels]
+    for start in range(0, num_elements, _BATCH):
+        batch = jax.tree.map(lambda leaf, s=start: leaf[s : s + _BATCH], elements)
+        for total, matrices in zip(sums, action.representations(levels, batch), strict=True):
+            total += matrices.sum(axis=0)
+    spaces = [null_space(np.eye(len(total)) - total / num_elements) for total in sums]
+    residual = 0.0
+    if action.group.num_generators:
+        moves = action.representations(levels, action.generators)
+        for matrices, space in zip(moves, spaces, strict=True):
+            moved = matrices @ space.basis - space.basis
+            residual = max(residual, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))
+    return LevelCoefficients(
+        [space.basis for space in spaces], min(space.gap for space in spaces), residual
+    )
