@@ -1,4 +1,4 @@
-"""The command line of the experiments."""
+"""Programs that compute and store: ``python -m experiments list | run NAME``."""
 
 import os
 
@@ -7,43 +7,62 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
-from experiments import foundation, quickstart
-from experiments.storage import save_results
+from types import ModuleType
 
-EXPERIMENTS = {"foundation": foundation, "quickstart": quickstart}
+from experiments import compute_cost, foundation, quickstart, sample_complexity, specavg_torus
+from experiments.configs import check_choices, configured
+from experiments.storage import Store
+
+EXPERIMENTS: dict[str, ModuleType] = {
+    "quickstart": quickstart,
+    "foundation": foundation,
+    "specavg_torus": specavg_torus,
+    "sample_complexity": sample_complexity,
+    "compute_cost": compute_cost,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="name the experiments")
-    run = commands.add_parser("run", help="compute, store, tabulate and draw one experiment")
-    run.add_argument("name", choices=sorted(EXPERIMENTS))
-    run.add_argument("--config", choices=("smoke", "default"), default="default")
+    commands.add_parser("list", help="name the experiments and their configurations")
+    run = commands.add_parser("run", help="compute, store, tabulate and draw; goes on after a kill")
+    run.add_argument("name", help="of an experiment")
+    run.add_argument("--config", default="default", help="smoke, default or published")
+    run.add_argument("--seeds", help="other random seeds, as 1,2,5-8")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     run.add_argument("--out", type=Path, default=Path("results"), help="folder of the results")
     options = parser.parse_args(arguments)
     if options.command == "list":
         for name, module in EXPERIMENTS.items():
-            print(f"{name:12} {(module.__doc__ or '').splitlines()[0]}")
+            summary = (module.__doc__ or "").splitlines()[0]
+            print(f"{name:18} {summary} ({', '.join(module.CONFIGS)})")
         return 0
-    return _run(options.name, options.config, options.out)
+    try:
+        check_choices("NAME", [options.name], list(EXPERIMENTS))
+        module = EXPERIMENTS[options.name]
+        config = configured(module.CONFIGS, options.config, options.seeds, options.settings)
+        suffix = "" if options.config == "default" else f"-{options.config}"
+        store = Store(options.out / f"{options.name}{suffix}", options.name, config)
+    except (ValueError, FileExistsError) as error:
+        run.error(str(error))
+    return _run(options.name, config, store)
 
 
-def _run(name: str, config_name: str, out: Path) -> int:
+def _run(name: str, config: object, store: Store) -> int:
     module = EXPERIMENTS[name]
-    config = module.CONFIGS[config_name]
-    start = time.perf_counter()
-    results = module.run(config, progress=_progress if sys.stderr.isatty() else None)
-    folder = out / name
-    save_results(folder, results, config, seconds=time.perf_counter() - start)
+    results = store.finished()
+    if results is None:
+        progress = _progress if sys.stderr.isatty() else None
+        results = module.run(config, store=store, progress=progress)
+        store.finish(results)
     print(module.table(results))
     from paper_figures import FIGURES, draw
 
-    for path in draw(name, folder, folder) if name in FIGURES else [folder]:
+    for path in draw(name, store.folder, store.folder) if name in FIGURES else [store.folder]:
         print(f"wrote {path}")
     return 0
 

@@ -7,6 +7,7 @@ of importing the package beside that of JAX, equinox and lineax.
 """
 
 import dataclasses
+import functools
 import math
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import symjax_learn as sj
+from experiments.storage import Outcome, Progress, Store, sweep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ CONFIGS = {
 }
 
 
-def run(config: Config, *, progress: Callable[[str], None] | None = None) -> dict[str, np.ndarray]:
+def run(config: Config, *, store: Store | None = None, progress: Progress | None = None) -> Outcome:
     """Measure everything.
 
     Returns:
@@ -66,17 +68,17 @@ def run(config: Config, *, progress: Callable[[str], None] | None = None) -> dic
         ``discrepancy_float64`` and ``discrepancy_float32`` (relative); ``set_up_seconds`` with
         ``set_up_num_invariant`` and ``set_up_num_ambient``; ``import_ratio``.
     """
-    say = progress or (lambda _: None)
-    results: dict[str, Any] = {}
-    for name, measure in (
-        ("three routes to one function", _three_routes),
-        ("invariance discrepancy", _discrepancies),
-        ("set-up of a large basis", _set_up),
-        ("import", _import),
-    ):
-        results |= measure(config)
-        say(f"{name}: done")
-    return {name: np.asarray(value) for name, value in results.items()}
+    measurements = {
+        "three_routes": _three_routes,
+        "discrepancies": _discrepancies,
+        "set_up": _set_up,
+        "import": _import,
+    }
+    cells = {name: functools.partial(measure, config) for name, measure in measurements.items()}
+    merged: Outcome = {}
+    for outcome in sweep(cells, store=store, progress=progress):
+        merged |= {name: value for name, value in outcome.items() if not name.startswith("cell_")}
+    return merged
 
 
 def _problem(config: Config) -> tuple[sj.Action, sj.InvariantBasis]:

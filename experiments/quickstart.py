@@ -7,16 +7,18 @@ the penalty (leave-one-out on the rows that a method sees) for all.
 """
 
 import dataclasses
-import itertools
+import functools
 import time
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import symjax_learn as sj
+from experiments.configs import check_choices
+from experiments.storage import Outcome, Progress, Store, stack, sweep
 
+MATERIALS = ("CaTiO3", "MgO", "NaCl")
 MEASURED = ("error", "discrepancy", "seconds", "first_seconds")
 METHODS = ("invariant ridge", "kernel ridge", "random augmentation", "full augmentation")
 
@@ -28,7 +30,7 @@ class Config:
     Attributes:
         materials: names known to ``sj.datasets.phonons``.
         sizes: numbers of training samples.
-        num_seeds: random training sets of each size.
+        seeds: of the random training sets of each size.
         num_test: samples held out, the same for all.
         max_norm: the largest |k|² of the truncation.
         smoothness: s of the Sobolev kernel.
@@ -38,55 +40,57 @@ class Config:
 
     materials: tuple[str, ...] = ("CaTiO3", "NaCl")
     sizes: tuple[int, ...] = (10, 20, 40, 80, 160, 320)
-    num_seeds: int = 3
+    seeds: tuple[int, ...] = (0, 1, 2)
     num_test: int = 1000
     max_norm: int = 100
     smoothness: float = 3.0
     num_copies: int = 4
     max_rows: int = 1000
 
+    def __post_init__(self):
+        """Refuse unknown materials."""
+        check_choices("materials", self.materials, MATERIALS)
+
 
 CONFIGS = {
-    "smoke": Config(materials=("CaTiO3",), sizes=(10, 20), num_seeds=2, num_test=200, max_norm=9),
+    "smoke": Config(materials=("CaTiO3",), sizes=(10, 20), seeds=(0, 1), num_test=200, max_norm=9),
     "default": Config(),
+    "published": Config(seeds=tuple(range(10))),
 }
 
 
-def run(config: Config, *, progress: Callable[[str], None] | None = None) -> dict[str, np.ndarray]:
+def run(config: Config, *, store: Store | None = None, progress: Progress | None = None) -> Outcome:
     """Fit every method on every training set.
 
     Returns:
-        ``materials``, ``methods``, ``sizes``, and arrays over (material, method, size, seed):
+        ``materials``, ``methods``, ``sizes``, and arrays over (material, size, seed, method):
         ``error`` (root mean square on the test set over the branch's standard deviation),
         ``discrepancy`` (max |f(gx) − f(x)| over the same), ``seconds`` of the compiled fit (without
         making the copies) and ``first_seconds`` of the same fit before, which may compile; NaN where
         a method exceeds ``max_rows``.
         ``group_orders``, ``num_invariant`` and ``num_ambient`` are per material.
     """
-    shape = (len(config.materials), len(METHODS), len(config.sizes), config.num_seeds)
-    results = {name: np.full(shape, np.nan) for name in MEASURED}
-    orders, dimensions = [], []
-    for m, material in enumerate(config.materials):
-        data = sj.datasets.phonons(material)
-        problem = _Problem(data, config)
-        orders.append(int(data.group.order))
-        dimensions.append((problem.basis.num_functions, problem.basis.num_ambient))
-        rows = [problem.training_rows(seed) for seed in range(config.num_seeds)]
-        for s, size in enumerate(config.sizes):
-            for seed, k in itertools.product(range(config.num_seeds), range(len(METHODS))):
-                outcome = problem.measure(METHODS[k], size, rows[seed][METHODS[k]])
-                for name, value in outcome.items():
-                    results[name][m, k, s, seed] = value
-            if progress is not None:
-                progress(f"{material}: n = {size} done")
+    problem = functools.cache(lambda material: _Problem(sj.datasets.phonons(material), config))
+    rows = functools.cache(lambda material, seed: problem(material).training_rows(seed))
+
+    def measure(material: str, size: int, seed: int) -> Outcome:
+        return problem(material).measure(size, rows(material, seed))
+
+    cells = {
+        f"{material},n={size},seed={seed}": functools.partial(measure, material, size, seed)
+        for material in config.materials
+        for size in config.sizes
+        for seed in config.seeds
+    }
+    outcomes = sweep(cells, store=store, progress=progress)
+    results = stack(outcomes, len(config.materials), len(config.sizes), len(config.seeds))
+    per_material = ("group_orders", "num_invariant", "num_ambient")
     return {
-        **results,
+        **{name: results[name] for name in MEASURED},
+        **{name: results[name][:, 0, 0] for name in per_material},
         "materials": np.asarray(config.materials),
         "methods": np.asarray(METHODS),
         "sizes": np.asarray(config.sizes),
-        "group_orders": np.asarray(orders),
-        "num_invariant": np.asarray([invariant for invariant, _ in dimensions]),
-        "num_ambient": np.asarray([ambient for _, ambient in dimensions]),
     }
 
 
@@ -124,14 +128,24 @@ class _Problem:
             rows[method] = (factor, np.asarray(moved), np.asarray(targets))
         return rows
 
-    def measure(
+    def measure(self, size: int, rows: dict[str, tuple[int, np.ndarray, np.ndarray]]) -> Outcome:
+        """All methods on one training set."""
+        measured = [self._measured(method, size, rows[method]) for method in METHODS]
+        return {
+            **{name: np.asarray([one[name] for one in measured]) for name in MEASURED},
+            "group_orders": np.asarray(int(self.action.order)),
+            "num_invariant": np.asarray(self.basis.num_functions),
+            "num_ambient": np.asarray(self.basis.num_ambient),
+        }
+
+    def _measured(
         self, method: str, size: int, rows: tuple[int, np.ndarray, np.ndarray]
     ) -> dict[str, float]:
-        """What is measured of one fit; empty beyond the budget of rows."""
+        """What is measured of one fit; NaN beyond the budget of rows."""
         factor, x, y = rows
         num_rows = factor * size
         if num_rows > self.config.max_rows:
-            return {}
+            return dict.fromkeys(MEASURED, np.nan)
         x, y = x[:num_rows], y[:num_rows]
         _, first_seconds = self._timed_fit(method, x, y)
         model, seconds = self._timed_fit(method, x, y)
@@ -172,13 +186,13 @@ def table(results: dict[str, np.ndarray]) -> str:
         ]
         for s, size in enumerate(results["sizes"]):
             for k, method in enumerate(results["methods"]):
-                error = results["error"][m, k, s]
+                error = results["error"][m, s, :, k]
                 if np.isnan(error).any():
                     lines.append(f"{size:5d}  {method:20} {'beyond the budget of rows':>38}")
                     continue
-                seconds = results["seconds"][m, k, s]
+                seconds = results["seconds"][m, s, :, k]
                 lines.append(
                     f"{size:5d}  {method:20} {error.mean():9.4f} "
-                    f"{results['discrepancy'][m, k, s].max():15.1e} {seconds.min():12.4f}"
+                    f"{results['discrepancy'][m, s, :, k].max():15.1e} {seconds.min():12.4f}"
                 )
     return "\n".join(lines[1:])

@@ -18,7 +18,7 @@ def draw(results: Path, out: Path) -> list[Path]:
             top, bottom = axes[0, m], axes[1, m]
             for k, method in enumerate(data["methods"]):
                 line = {**LINES[k], "label": str(method), "markersize": 4, "linewidth": 1.4}
-                error = data["error"][m, k]
+                error = data["error"][m, :, :, k]
                 top.plot(sizes, error.mean(axis=1), **line)
                 top.fill_between(
                     sizes,
@@ -28,7 +28,7 @@ def draw(results: Path, out: Path) -> list[Path]:
                     alpha=0.15,
                     lw=0,
                 )
-                seconds = data["seconds"][m, k].min(axis=1)
+                seconds = data["seconds"][m, :, :, k].min(axis=1)
                 bottom.plot(sizes, seconds, **line)
             top.set_title(
                 f"{material}, highest phonon branch, |G| = {data['group_orders'][m]}", fontsize=9

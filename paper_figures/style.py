@@ -37,7 +37,10 @@ def load_results(folder: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(
             f"{folder}: no finished results here (record.json is missing); run the experiment first."
         )
-    json.loads((folder / "record.json").read_text())
+    if not json.loads((folder / "record.json").read_text()).get("finished"):
+        raise FileNotFoundError(
+            f"{folder}: the run is not finished; run the experiment again, which goes on where it stopped."
+        )
     with np.load(io.BytesIO((folder / "arrays.npz").read_bytes()), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 

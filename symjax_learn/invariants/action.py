@@ -135,6 +135,8 @@ class Action(eqx.Module):
         """
         if isinstance(self.space, Torus) and self.user_act is None:
             return [_torus_representation(self, self.space, level, g) for level in levels]
+        if isinstance(self.group, MatrixGroup):  # the exact elements, of which float32 ones are rounded
+            g = self.group.from_faithful(self.group.faithful(g))
         return _fitted_representations(self, levels, g)
 
     def representation(self, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:

@@ -135,8 +135,8 @@ def _kept(
         dimension = basis.space.dimension
         if not (math.isfinite(smoothness) and smoothness > dimension / 2):
             raise ValueError(
-                f"smoothness: expected s > d/2 = {dimension / 2} and got {smoothness}; functions of "
-                "less smoothness need not be continuous."
+                f"smoothness: expected s > d/2 = {dimension / 2} and got {smoothness}; the theorem does "
+                "not apply to rougher functions, which need not even be continuous."
             )
         budget = num_samples ** (1 / (1 + 2 * smoothness / dimension)) * (1 + 1e-9)
         total, bound = 0, 0.0
