@@ -8,7 +8,6 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 import argparse
 import sys
 from pathlib import Path
-
 from types import ModuleType
 
 from experiments import compute_cost, foundation, quickstart, sample_complexity, specavg_torus

@@ -88,8 +88,9 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
 
     Returns:
         ``risk`` over (problem, size, seed, method); ``predicted`` over (problem, method, grid), the mean
-        over seeds of what the spectra predict at the numbers of samples ``grid``; ``labels``,
-        ``group_orders``, ``num_invariant``, ``num_ambient`` per problem; ``methods``, ``sizes``; and the
+        over seeds of what the spectra predict at the numbers of samples ``grid``; ``measured_gain`` over
+        (problem, size) and ``predicted_gain`` over (problem, grid), see :func:`gains`; ``labels``,
+        ``group_order``, ``num_invariant``, ``num_ambient`` per problem; ``methods``, ``sizes``; and the
         exact ``count_ambient``, ``count_invariant`` over (dimension, bound).
     """
     problem = functools.cache(lambda name: _Problem(name, config))
@@ -107,9 +108,12 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
     results = stack(sweep(cells, store=store, progress=progress), *shape)
     (counts,) = sweep({"counts": functools.partial(_counts, config)}, store=store, progress=progress)
     per_problem = ("group_order", "num_invariant", "num_ambient")
+    predicted, mean = results["predicted"][:, 0].mean(axis=1), results["risk"].mean(axis=2)
     return {
         "risk": results["risk"],
-        "predicted": results["predicted"][:, 0].mean(axis=1),
+        "measured_gain": np.stack([gains(one.T, np.asarray(config.sizes)) for one in mean]),
+        "predicted": predicted,
+        "predicted_gain": np.stack([gains(one, _grid(config)) for one in predicted]),
         "grid": _grid(config),
         **{name: results[name][:, 0, 0] for name in per_problem},
         "labels": np.asarray([PROBLEMS[name][0] for name in config.problems]),
@@ -202,22 +206,21 @@ def _counts(config: Config) -> Outcome:
     }
 
 
-def gains(risks: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ratios of n at equal risk, where the curve of all functions reaches the risk of the invariant ones.
+def gains(risks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Ratios of n at equal risk: n at which all functions reach the risk of the invariant ones, over n.
 
     Args:
         risks: ``(2, n)``, of all functions and of the invariant ones.
         sizes: ``(n,)``, ascending.
 
     Returns:
-        Risks of the invariant ones, and the number of samples that all functions need for them (by
-        interpolation of logarithms) over that of the invariant ones; shorter where it is out of reach.
+        For each n, by interpolation of logarithms; NaN where the risk is out of reach of all functions.
     """
     plain = np.minimum.accumulate(np.log(risks[0]))  # noise apart, risk falls with n
     wanted = np.log(risks[1])
-    inside = (wanted >= plain[-1]) & (wanted <= plain[0])
-    needed = np.interp(-wanted[inside], -plain, np.log(sizes))
-    return risks[1][inside], np.exp(needed) / sizes[inside]
+    needed = np.exp(np.interp(-wanted, -plain, np.log(sizes)))
+    reached = (wanted >= plain[-1]) & (wanted <= plain[0])
+    return np.where(reached, needed / sizes, np.nan)
 
 
 def table(results: Outcome) -> str:
@@ -235,15 +238,16 @@ def table(results: Outcome) -> str:
             lines.append(f"  {method:22}" + "".join(f"{r:9.4f}" for r in risk[:, k]))
             at = np.interp(np.log(sizes), np.log(results["grid"]), np.log(results["predicted"][p, k]))
             lines.append(f"  {'  predicted':22}" + "".join(f"{r:9.4f}" for r in np.exp(at)))
-        measured = gains(risk.T, sizes)
-        predicted = gains(results["predicted"][p], results["grid"])
-        for name, (at, gain) in (("measured", measured), ("predicted", predicted)):
-            if len(gain):
-                shown = ", ".join(
-                    f"{g:.1f} at risk {r:.3f}" for r, g in list(zip(at, gain, strict=True))[:: max(1, len(at) // 4)]
-                )
-                lines.append(f"  gain, {name}: {shown}")
-    lines.append("D/(D_G·d!) of S_d on T^d, exact; |k|² ≤ " + ", ".join(map(str, results["count_bounds"])))
+        for name, risks in (("measured", risk[:, 1]), ("predicted", results["predicted"][p, 1])):
+            gain = results[f"{name}_gain"][p]
+            reached = np.flatnonzero(np.isfinite(gain))
+            shown = [
+                f"{gain[i]:.1f} at risk {risks[i]:.3f}" for i in reached[:: max(1, len(reached) // 4)]
+            ]
+            lines.append(f"  gain, {name}: " + (", ".join(shown) or "out of reach of all functions"))
+    lines.append(
+        "D/(D_G·d!) of S_d on T^d, exact; |k|² ≤ " + ", ".join(map(str, results["count_bounds"]))
+    )
     for d, full, kept in zip(
         results["count_dimensions"], results["count_ambient"], results["count_invariant"], strict=True
     ):

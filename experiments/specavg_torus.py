@@ -2,7 +2,7 @@
 
 The example of Soleymani, Tahmasebi, Jegelka, Jaillet (ICML 2025), Figures 1 and 2: M = [−1, 1)^10,
 f*(x) = (1/10) Σ_i i·x_i², kernel ridge regression with the product von Mises kernel
-Π_i exp(η cos(π(x_i − y_i))) and (K + λI)⁻¹y, against Spec-Avg on the D invariant modes |l|² ≤ 1, 2, 3, 4.
+Π_i exp(η cos(π(x_i − y_i))) and (K + λI)⁻¹y, against Spec-Avg on the D invariant modes |l|² ≤ 1..4.
 What the paper leaves open is ours: no noise, η in {.1, .3, 1}, λ in {1, 50}, K + λI, n from 100 to
 3,200. Beside them ridge on the same invariant modes, whose penalty is chosen by leave-one-out.
 """
@@ -122,7 +122,10 @@ class _Problem:
         moved = self.action.act(elements, new[None])
 
         here, there = [], []
-        for fit in (sj.fit_spec_avg, functools.partial(sj.fit_ridge, spectrum=sj.sobolev(config.smoothness))):
+        for fit in (
+            sj.fit_spec_avg,
+            functools.partial(sj.fit_ridge, spectrum=sj.sobolev(config.smoothness)),
+        ):
             for basis in self.bases:
                 model = fit(basis, x, y)
                 here.append(model(new))

@@ -148,9 +148,7 @@ def sweep(
 def stack(outcomes: Sequence[Outcome], *shape: int) -> Outcome:
     """Arrays of each name over all cells, the axis of cells reshaped."""
     return {
-        name: np.stack([outcome[name] for outcome in outcomes]).reshape(
-            *shape, *outcomes[0][name].shape
-        )
+        name: np.stack([outcome[name] for outcome in outcomes]).reshape(*shape, *outcomes[0][name].shape)
         for name in outcomes[0]
     }
 

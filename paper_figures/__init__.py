@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
-from paper_figures import quickstart
+from paper_figures import compute_cost, quickstart, sample_complexity, specavg_torus
 
-FIGURES = {"quickstart": quickstart}
+FIGURES = {
+    "quickstart": quickstart,
+    "specavg_torus": specavg_torus,
+    "sample_complexity": sample_complexity,
+    "compute_cost": compute_cost,
+}
 
 
 def draw(name: str, results: Path, out: Path) -> list[Path]:
-    """Draw one figure from a folder of results; returns the PDF and the PNG."""
+    """Draw the figures of one experiment from a folder of results; returns the PDFs and PNGs."""
     return FIGURES[name].draw(results, out)

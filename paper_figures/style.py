@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 STYLE: dict[Any, Any] = {
@@ -22,13 +23,38 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "symjax_learn",
 }
 
-# Colours of different lightness, so that they differ in grey too.
+# Colours of different lightness, so that they differ in grey too; markers and dashes tell the rest.
 LINES: list[dict[str, Any]] = [
     {"color": "#0b3c6f", "marker": "o", "linestyle": "-"},
     {"color": "#c8553d", "marker": "s", "linestyle": "--"},
     {"color": "#e0a030", "marker": "^", "linestyle": "-."},
     {"color": "#5fa777", "marker": "D", "linestyle": ":"},
+    {"color": "#8c6bb1", "marker": "v", "linestyle": (0, (5, 1, 1, 1))},
+    {"color": "#222222", "marker": "P", "linestyle": (0, (3, 1))},
 ]
+SMALL: dict[str, Any] = {"markersize": 4, "linewidth": 1.4}
+
+
+def mean_and_range(axis: Axes, x: np.ndarray, y: np.ndarray, line: dict[str, Any]) -> None:
+    """The mean over the last axis of y against x, and the band from least to largest."""
+    axis.plot(x, y.mean(axis=-1), **SMALL, **line)
+    axis.fill_between(x, y.min(axis=-1), y.max(axis=-1), color=line["color"], alpha=0.15, lw=0)
+
+
+def log_axes(axis: Axes, ticks: np.ndarray | None = None) -> None:
+    """Both axes logarithmic, with these ticks on the horizontal one."""
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    if ticks is not None:
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+
+
+def legend_below(axis: Axes, columns: int, drop: float = -0.24) -> None:
+    """A legend under the axis, clear of the data."""
+    axis.legend(
+        loc="upper center", bbox_to_anchor=(0.5, drop), ncols=columns, fontsize=7, handlelength=3
+    )
 
 
 def load_results(folder: Path) -> dict[str, np.ndarray]:
@@ -39,7 +65,7 @@ def load_results(folder: Path) -> dict[str, np.ndarray]:
         )
     if not json.loads((folder / "record.json").read_text()).get("finished"):
         raise FileNotFoundError(
-            f"{folder}: the run is not finished; run the experiment again, which goes on where it stopped."
+            f"{folder}: the run is not finished; run the experiment again, and it goes on from there."
         )
     with np.load(io.BytesIO((folder / "arrays.npz").read_bytes()), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}

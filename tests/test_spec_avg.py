@@ -99,7 +99,9 @@ def test_truncations_keep_whole_eigenspaces():
     np.testing.assert_allclose(projected(x), expected(x), atol=1e3 * EXACT)
 
 
-@pytest.mark.parametrize(("max_norm", "num_functions", "variance"), [(1, 11, 38.282), (2, 56, 216.001), (3, 176, 704.951)])
+@pytest.mark.parametrize(
+    ("max_norm", "num_functions", "variance"), [(1, 11, 38.282), (2, 56, 216.001), (3, 176, 704.951)]
+)
 def test_the_error_on_the_published_example_is_the_exact_one(max_norm, num_functions, variance):
     """f(x) = (1/10) Σ i x_i² on [−1, 1)^10: noiseless error variance/n plus the bias 0.0260."""
     space = sj.Torus(10, 2.0)
