@@ -112,10 +112,10 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
         Over (method, dimension), NaN beyond the budget: ``set_up_seconds`` (bases, D(g)),
         ``run_seconds`` (of a compiled fit, copies included), ``compile_seconds``, ``peak_bytes`` of the
         process (of which an idle one has ``idle_bytes``), ``risk`` and ``discrepancy`` (means over
-        seeds); ``flops`` also beyond it. At ``front_dimension``: ``front_seconds`` and ``front_risk`` over
-        methods, ``copies_seconds`` and ``copies_risk`` over the numbers of random ``copies``. Beside them
-        ``methods``, ``dimensions``,
-        ``group_orders`` (as floats), ``num_ambient``, ``num_invariant``, ``max_flops``.
+        seeds); ``flops`` also beyond it. At ``front_dimension``: ``front_seconds`` and ``front_risk``
+        over methods, ``copies_seconds`` and ``copies_risk`` over the numbers of random ``copies``.
+        Beside them ``methods``, ``dimensions``, ``group_orders`` (as floats), ``num_ambient``,
+        ``num_invariant``, ``max_flops``.
     """
     cells = {}
     for method in config.methods:
@@ -164,6 +164,7 @@ def _sizes(config: Config, d: int) -> tuple[int, int, list[int]]:
     return sum(multiplicities), invariant, multiplicities
 
 
+@np.errstate(over="ignore")  # 100!³ is infinity
 def flops(config: Config, method: str, d: int, copies: int) -> tuple[float, float]:
     """Floating-point operations of one fit, and gigabytes of its largest arrays: leading terms.
 
@@ -173,7 +174,7 @@ def flops(config: Config, method: str, d: int, copies: int) -> tuple[float, floa
     the averaged kernel n|G|D waves, twice; Spec-Avg two passes of 2nD, 9m³ for each null space, and
     eight matrices of m². The invariant functions are sums of all D waves.
     """
-    n, order = config.num_samples, math.factorial(d)
+    n, order = float(config.num_samples), np.float64(math.factorial(d))
     whole, invariant, levels = _sizes(config, d)
     rows = {"full": n * order, "random": n * copies}.get(method.split()[0], n)
     waves = 2.0 * d * whole

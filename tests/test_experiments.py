@@ -1,6 +1,6 @@
 """Experiments compute and store, figures read and draw: each is run small, and by its command line."""
 
-import json
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,84 +8,202 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import foundation, quickstart
-from experiments.__main__ import EXPERIMENTS
-from experiments.storage import save_results
+from experiments import __main__ as command_line
+from experiments import compute_cost, quickstart, sample_complexity, specavg_torus
+from experiments.storage import Store
 from paper_figures import FIGURES, draw
+from paper_figures import __main__ as figures_line
 from paper_figures.__main__ import FROZEN
 from paper_figures.style import load_results
 from tests.registry import X64
 
 ROOT = Path(__file__).parent.parent
+EXPERIMENTS = command_line.EXPERIMENTS
 
 
-@pytest.fixture(scope="module")
-def smoke():
-    """Results of the small quickstart, and what it reported."""
-    messages = []
-    return quickstart.run(quickstart.CONFIGS["smoke"], progress=messages.append), messages
+def smoke(name, tmp_path):
+    """The small run of an experiment, stored and drawn: its results and its table."""
+    module, heard = EXPERIMENTS[name], []
+    config = module.CONFIGS["smoke"]
+    store = Store(tmp_path / name, name, config)
+    results = module.run(config, store=store, progress=heard.append)
+    assert len(heard) == len(list(store.cells.glob("*.npz")))
+    store.finish(results)
+    stored = load_results(tmp_path / name)
+    for key, array in results.items():
+        np.testing.assert_array_equal(stored[key], array)
+    if name in FIGURES:
+        paths = draw(name, tmp_path / name, tmp_path / "pictures")
+        assert {path.suffix for path in paths} == {".pdf", ".png"}
+        first = [path.read_bytes() for path in paths]
+        assert all(content.startswith((b"%PDF", b"\x89PNG")) for content in first)
+        draw(name, tmp_path / name, tmp_path / "pictures")
+        assert [path.read_bytes() for path in paths] == first  # the same bytes for the same results
+    return results, module.table(results)
 
 
-def test_quickstart_learns_and_keeps_the_symmetry(smoke):
-    results, messages = smoke
-    assert results["error"].shape == (1, 4, 2, 2)
+def test_quickstart_learns_and_keeps_the_symmetry(tmp_path):
+    results, text = smoke("quickstart", tmp_path)
+    assert results["error"].shape == (1, 2, 2, 4)
     methods = results["methods"].tolist()
     invariant, plain = methods.index("invariant ridge"), methods.index("kernel ridge")
-    assert (results["error"][:, invariant] < results["error"][:, plain]).all()
-    assert results["discrepancy"][:, invariant].max() < (1e-12 if X64 else 1e-4)
-    assert results["discrepancy"][:, plain].min() > 1e-3
+    assert (results["error"][..., invariant] < results["error"][..., plain]).all()
+    assert results["discrepancy"][..., invariant].max() < (1e-12 if X64 else 1e-4)
+    assert results["discrepancy"][..., plain].min() > 1e-3
     assert (results["seconds"] > 0).all()
     assert results["group_orders"].tolist() == [48]
-    assert messages == ["CaTiO3: n = 10 done", "CaTiO3: n = 20 done"]
-    text = quickstart.table(results)
     assert "CaTiO3: |G| = 48" in text
     assert text.count("invariant ridge") == 2
 
 
 def test_a_method_beyond_its_budget_is_left_out_and_says_so():
     config = quickstart.Config(
-        materials=("CaTiO3",), sizes=(10, 30), num_seeds=1, num_test=50, max_norm=4, max_rows=1000
+        materials=("CaTiO3",), sizes=(10, 30), seeds=(0,), num_test=50, max_norm=4, max_rows=1000
     )
     results = quickstart.run(config)
-    missing = np.isnan(results["error"][0, :, :, 0])
-    assert missing.tolist() == [[False, False], [False, False], [False, False], [False, True]]
+    missing = np.isnan(results["error"][0, :, 0])
+    assert missing.tolist() == [[False, False, False, False], [False, False, False, True]]
     assert "beyond the budget of rows" in quickstart.table(results)
 
 
 @pytest.mark.skipif(not X64, reason="compares to more digits than float32 has")
-def test_foundation_measures_what_it_says():
-    results = foundation.run(foundation.CONFIGS["smoke"])
+def test_foundation_measures_what_it_says(tmp_path):
+    results, text = smoke("foundation", tmp_path)
     assert results["averaged_difference"] < 1e-8
     assert results["augmented_difference"] < 1e-8
     assert results["discrepancy_float64"] < 1e-12
     assert results["discrepancy_float32"] < 1e-5
     assert results["num_rows"] == 20 * 8
-    assert "scikit-learn on    160 copies" in foundation.table(results)
+    assert "scikit-learn on    160 copies" in text
 
 
-def test_results_are_stored_with_a_record_and_drawn(smoke, tmp_path):
-    config = quickstart.CONFIGS["smoke"]
-    save_results(tmp_path, smoke[0], config, seconds=1.234)
-    record = json.loads((tmp_path / "record.json").read_text())
-    assert record["config"]["sizes"] == [10, 20]
-    assert record["x64"] == X64
-    assert record["seconds"] == 1.23
-    assert {"jax", "jaxlib", "symjax-learn"} <= record["versions"].keys()
-    loaded = load_results(tmp_path)
-    for name, array in smoke[0].items():
-        np.testing.assert_array_equal(loaded[name], array)
-    paths = draw("quickstart", tmp_path, tmp_path / "pictures")
-    assert [path.suffix for path in paths] == [".pdf", ".png"]
-    first = [path.read_bytes() for path in paths]
-    assert first[0].startswith(b"%PDF")
-    assert first[1].startswith(b"\x89PNG")
-    draw("quickstart", tmp_path, tmp_path / "pictures")
-    assert [path.read_bytes() for path in paths] == first  # the same bytes for the same results
+def test_specavg_torus_is_invariant_where_kernel_ridge_is_not(tmp_path):
+    results, text = smoke("specavg_torus", tmp_path)
+    kernel = results["families"] == "KRR"
+    assert results["error"].shape == results["discrepancy"].shape == (2, 2, 7)
+    assert results["discrepancy"][..., ~kernel].max() < (1e-12 if X64 else 1e-4)
+    assert results["discrepancy"][..., kernel].min() > 1e-3
+    ridge = results["error"][..., results["families"] == "ridge"].mean(axis=(0, 1))
+    averages = results["error"][..., results["families"] == "Spec-Avg"].mean(axis=(0, 1))
+    assert (ridge < averages).all()
+    assert "exact, D = 4" in text
 
 
-def test_a_folder_without_a_record_holds_no_results(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no finished results here .*run the experiment first"):
-        load_results(tmp_path)
+@pytest.mark.parametrize(
+    ("max_norm", "variance", "bias"), [(1, 38.282, 0.0260), (2, 216.001, 0.0260), (3, 704.951, 0.0260)]
+)
+def test_the_exact_error_of_the_published_example(max_norm, variance, bias):
+    found = specavg_torus.exact_error(10, max_norm)
+    assert found == pytest.approx((variance, bias), abs=6e-4)
+    assert specavg_torus.exact_error(10, 4)[1] == pytest.approx(0.00627, abs=1e-5)
+
+
+def agrees_with_calibration(results):
+    """Means of five seeds beside those of five others: the logarithm of their ratio is seed noise."""
+    for k, method in enumerate(results["methods"]):
+        known = dict(
+            zip(
+                specavg_torus.CALIBRATION_SIZES,
+                specavg_torus.CALIBRATION.get(str(method), ()),
+                strict=False,
+            )
+        )
+        error = results["error"][:, :, k]
+        scatter = np.mean(error.std(axis=1, ddof=1) / error.mean(axis=1)) * np.sqrt(2 / 5)
+        for s, n in enumerate(results["sizes"].tolist()):
+            if n in known:
+                assert abs(np.log(error[s].mean() / known[n])) < 3.5 * scatter, (method, n)
+
+
+def test_five_seeds_agree_with_an_independent_calculation():
+    config = dataclasses.replace(
+        specavg_torus.CONFIGS["default"],
+        sizes=(400,),
+        max_norms=(1, 2, 3),
+        penalties=(50.0,),
+        num_elements=2,
+    )
+    agrees_with_calibration(specavg_torus.run(config))
+
+
+def test_the_frozen_results_agree_with_an_independent_calculation_at_every_size():
+    results = load_results(FROZEN / "specavg_torus")
+    assert results["sizes"].tolist() == list(specavg_torus.CALIBRATION_SIZES)
+    assert set(specavg_torus.CALIBRATION) <= set(results["methods"].tolist())
+    agrees_with_calibration(results)
+
+
+def test_sample_complexity_measures_the_gain_that_the_spectra_predict(tmp_path):
+    results, text = smoke("sample_complexity", tmp_path)
+    assert results["risk"].shape == (2, 2, 2, 2)
+    assert results["group_order"].tolist() == [2, 120]
+    assert (results["num_invariant"] < results["num_ambient"]).all()
+    mean = results["risk"].mean(axis=2)
+    assert (mean[..., 1] < mean[..., 0]).all()
+    expected = np.stack([results["predicted"][:, :, end] for end in (0, -1)], axis=1)
+    np.testing.assert_allclose(np.log(mean / expected), 0, atol=np.log(2))
+    assert results["count_invariant"].tolist() == [[3, 8, 27], [3, 12, 61]]
+    assert results["count_ambient"].tolist() == [[5, 13, 49], [7, 33, 257]]
+    assert "S²/I_h: |G| = 120" in text
+
+
+def test_predicted_risk_is_that_of_a_known_case():
+    """Equal μ: every coefficient shrinks alike, and the best risk solves a quadratic equation."""
+    num, n, noise = 40, 200.0, 0.7
+    truth = np.concatenate([[0.0], np.full(num, 1 / np.sqrt(num))])
+    found = sample_complexity.predicted_risk(np.ones(num + 1), truth, n, noise)
+    a = np.linspace(1e-4, 1 - 1e-9, 200_001)  # μ/(μ + κ)
+    gamma = (1 + num * a**2) / n
+    assert found == pytest.approx((((1 - a) ** 2 + noise**2 * gamma) / (1 - gamma)).min(), rel=1e-3)
+
+
+def test_gains_are_ratios_of_n_at_equal_risk():
+    sizes = np.asarray([10.0, 100.0, 1000.0])
+    risks = np.stack([30 / sizes, 3 / sizes])  # ten times fewer
+    np.testing.assert_allclose(sample_complexity.gains(risks, sizes), [10, 10, np.nan])
+
+
+def test_the_frozen_gains_are_those_that_the_spectra_predict():
+    results = load_results(FROZEN / "sample_complexity")
+    for p, label in enumerate(results["labels"]):
+        measured, at = results["measured_gain"][p], results["risk"][p].mean(axis=1)[:, 1]
+        inside = np.isfinite(measured)
+        known = np.isfinite(results["predicted_gain"][p])
+        curve = results["predicted"][p, 1, known][::-1], results["predicted_gain"][p, known][::-1]
+        predicted = np.interp(at, *curve)
+        assert inside.sum() >= 2, label
+        # The last two points: at the smallest n leave-one-out chooses badly, which no spectrum knows.
+        ratio = (measured / predicted)[inside][-2:]
+        assert (np.abs(np.log(ratio)) < np.log(1.5)).all(), (label, ratio)
+        assert np.nanmax(measured) < 1.3 * results["group_order"][p], label
+
+
+def test_compute_cost_gives_one_function_at_different_costs(tmp_path):
+    results, text = smoke("compute_cost", tmp_path)
+    config = compute_cost.CONFIGS["smoke"]
+    assert results["methods"].tolist() == list(config.methods)
+    ran = np.isfinite(results["risk"])
+    assert ran.tolist() == [[True, False], [True, True], [True, True]]
+    assert (results["flops"][~ran] > config.max_flops).all()
+    assert (results["flops"][ran] <= config.max_flops).all()
+    assert "beyond the budget" in text
+    # All copies, the averaged kernel and the invariant basis: the same risk, all invariant.
+    np.testing.assert_allclose(results["risk"][0, 0], results["risk"][:, 0], rtol=1e-6)
+    np.testing.assert_allclose(results["risk"][1, 1], results["risk"][2, 1], rtol=1e-6)
+    assert results["discrepancy"][ran].max() < 1e-10
+    assert (results["peak_bytes"][ran] > results["idle_bytes"]).all()
+    assert (results["run_seconds"][ran] > 0).all()
+    assert results["copies_risk"][0] != results["risk"][0, 0]
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_the_target_of_compute_cost_has_variance_one(d):
+    import jax
+
+    x = 2 * np.pi * jax.random.uniform(jax.random.key(0), (200_000, d))
+    values = np.asarray(compute_cost.target(x))
+    assert abs(values.mean()) < 0.02
+    assert values.var() == pytest.approx(1, rel=0.05)
 
 
 def run(*arguments):
@@ -98,15 +216,63 @@ def test_command_line(tmp_path):
     listed = run("experiments", "list")
     assert listed.returncode == 0
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(EXPERIMENTS)
-    done = run("experiments", "run", "quickstart", "--config", "smoke", "--out", str(tmp_path))
+    command = ["experiments", "run", "specavg_torus", "--config", "smoke", "--out", str(tmp_path)]
+    command += ["--seeds", "3", "--set", "sizes=40"]
+    done = run(*command)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # progress is for terminals
-    assert "RMSE/sd" in done.stdout
-    written = {path.name for path in (tmp_path / "quickstart").iterdir()}
-    assert written == {"arrays.npz", "record.json", "quickstart.pdf", "quickstart.png"}
-    wrong = run("experiments", "run", "nothing")
-    assert wrong.returncode == 2
-    assert "invalid choice: 'nothing'" in wrong.stderr
+    assert "mean square error, n =" in done.stdout
+    folder = tmp_path / "specavg_torus-smoke"
+    assert {path.name for path in folder.iterdir()} == {
+        "arrays.npz",
+        "record.json",
+        "specavg_torus.pdf",
+        "specavg_torus.png",
+    }
+    before = (folder / "arrays.npz").stat().st_mtime_ns
+    again = run(*command)
+    assert again.stdout == done.stdout
+    assert (folder / "arrays.npz").stat().st_mtime_ns == before
+    other = run(*command, "--set", "noise=0.5")
+    assert other.returncode == 2
+    assert "another config (noise = 0.0 there, noise = 0.5 here)" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "specavg"], "NAME: there is no 'specavg'; did you mean 'specavg_torus'?"),
+        (["run", "quickstart", "--config", "publishd"], "did you mean 'published'?"),
+        (
+            ["run", "quickstart", "--set", "materials=NaCL"],
+            "materials: there is no 'NaCL'; did you mean",
+        ),
+        (["run", "quickstart", "--set", "sizs=3"], "--set: there is no 'sizs'; did you mean 'sizes'?"),
+        (["run", "compute_cost", "--set", "methods=SpecAvg"], "did you mean 'Spec-Avg'?"),
+        (["run", "sample_complexity", "--set", "problems=B4"], "problems: there is no 'B4'"),
+        (["run", "foundation", "--seeds", "1"], "--seeds: this experiment has none"),
+    ],
+)
+def test_the_command_line_refuses_unknown_names(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        command_line.main([*arguments, "--out", str(tmp_path)])
+    assert refused.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["quickstrat"], "NAME: there is no figure 'quickstrat'; did you mean 'quickstart'?"),
+        (["quickstart", "--results", "nowhere"], "no finished results here"),
+    ],
+)
+def test_the_figures_refuse_what_is_not_there(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        figures_line.main([*arguments, "--out", str(tmp_path)])
+    assert refused.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_every_figure_is_drawn_from_frozen_results(tmp_path):
