@@ -158,10 +158,10 @@ class _CompileClock:
 
     seconds = 0.0
 
-    def __call__(self, event: str, duration: float, **_: Any) -> None:
+    def __call__(self, event: str, duration_secs: float, **kwargs: str | int) -> None:  # noqa: ARG002
         # Tracing is left out: its events nest, and would be counted twice.
         if event.endswith(("backend_compile_duration", "jaxpr_to_mlir_module_duration")):
-            self.seconds += duration
+            self.seconds += duration_secs
 
 
 COMPILE_CLOCK = _CompileClock()

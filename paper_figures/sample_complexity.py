@@ -71,9 +71,8 @@ def _risks(data: dict[str, np.ndarray], out: Path) -> list[Path]:
             axis.axhline(factors[1], color="grey", lw=0.8, ls="--", label="|G|")
             axis.axhline(factors[2], color="grey", lw=0.8, ls=":", label="D/D_G")
             axis.set_xscale("log")
-            axis.minorticks_off()
+            axis.set_xlim(1.2 * at.max(), at.min() / 1.2)
             axis.set_ylim(0, 1.12 * factors[1])
-            axis.invert_xaxis()
             axis.set_xlabel("risk")
         for row, name in enumerate(("risk", "risk", "risk", "gain: n at equal risk")):
             axes[row, 0].set_ylabel(name)

@@ -29,6 +29,7 @@ MODEL = sj.fit_ridge(BASIS, X, Y, penalty=1e-2)
 KEY = jax.random.key(1)
 NAN_X = X.at[3, 1].set(jnp.nan)
 INF_Y = Y.at[5].set(jnp.inf)
+SPHERE_BASIS = sj.invariant_basis(sj.Sphere(2), sj.symmetric_group(3), max_eigenvalue=6)
 HEXAGONAL = sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]])
 
 # name -> (call, exception, what its message says)
@@ -183,6 +184,16 @@ CASES = {
         lambda: sj.matrix_group([[[0, 1], [1, 0]]]).faithful(np.eye(2)[None] * [[-1], [1]]),
         ValueError,
         r"g: matrix 0 is no element of the group: it moves .* by 1\.4e\+00",
+    ),
+    "x: off the sphere": (
+        lambda: sj.fit_ridge(SPHERE_BASIS, jnp.eye(3).at[1].mul(1.5), jnp.zeros(3)),
+        ValueError,
+        r"x: row 1 has norm 1\.5.*divide each point by its norm",
+    ),
+    "x: off the sphere, in averages": (
+        lambda: sj.fit_spec_avg(SPHERE_BASIS, jnp.zeros((2, 3)), jnp.zeros(2)),
+        ValueError,
+        r"x: row 0 has norm 0.*divide each point by its norm",
     ),
     "n: zero": (lambda: sj.symmetric_group(0), ValueError, r"n: expected at least 1 and got 0"),
     "n: a fraction": (lambda: sj.cyclic_group(2.5), TypeError, r"n: expected an integer and got 2\.5"),

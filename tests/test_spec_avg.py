@@ -128,7 +128,9 @@ def test_bad_input_and_status():
     basis = sj.invariant_basis(space, group, max_eigenvalue=bound)
     with pytest.raises(ValueError, match=r"action: the basis is invariant already"):
         sj.fit_spec_avg(basis, x, y, action=group)
-    with pytest.raises(ValueError, match=r"smoothness: expected s > d/2 = 1\.5 and got 1\.5"):
+    with pytest.raises(
+        ValueError, match=r"smoothness: expected s > d/2 = 1\.5 and got 1\.5; the theorem"
+    ):
         sj.fit_spec_avg(basis, x, y, smoothness=1.5)
     with pytest.raises(ValueError, match=r"smoothness, num_functions: .*both came"):
         sj.fit_spec_avg(basis, x, y, smoothness=2.0, num_functions=3)

@@ -118,7 +118,7 @@ def matrix_group(generators: Any) -> MatrixGroup:
         )
     rounded = jnp.asarray(orbit, float)
     return with_chain(
-        MatrixGroup(
+        MatrixGroup(  # pyright: ignore[reportCallIssue] (generators are a property here)
             images=jnp.asarray(images.astype(np.int32)),
             orbit=rounded,
             correction=jnp.asarray(orbit - np.asarray(rounded, np.float64), float),
@@ -175,15 +175,15 @@ def _refuse_infinite_order(matrix: Float[np.ndarray, "d d"], name: str) -> None:
 
 def _closed_orbit(matrices: Float[np.ndarray, "k d d"]) -> Float[np.ndarray, "N d"]:
     """The unit vectors and all their images, layer by layer, points within ``_SAME`` being one."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     degree = matrices.shape[1]
     points = frontier = np.eye(degree)
     while len(frontier):
         images = np.einsum("gij,pj->gpi", matrices, frontier).reshape(-1, degree)
-        twins = cKDTree(images).query_pairs(_SAME, output_type="ndarray")
+        twins = KDTree(images).query_pairs(_SAME, output_type="ndarray")
         images = np.delete(images, np.unique(twins[:, 1]), axis=0)
-        distances, _ = cKDTree(points).query(images, distance_upper_bound=_SAME)
+        distances, _ = KDTree(points).query(images, distance_upper_bound=_SAME)
         frontier = images[np.isinf(distances)]
         points = np.concatenate([points, frontier])
         if len(points) > _MAX_ORBIT:
@@ -198,7 +198,7 @@ def _nearest(
     orbit: Float[np.ndarray, "N d"], points: Float[np.ndarray, "batch N d"]
 ) -> tuple[Int[np.ndarray, "batch N"], Float[np.ndarray, "batch N"]]:
     """For each point the row of the orbit that is nearest, and the distance."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    distances, rows = cKDTree(orbit).query(points)
+    distances, rows = KDTree(orbit).query(points)
     return np.asarray(rows, np.int32), np.asarray(distances)

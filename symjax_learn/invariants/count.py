@@ -176,11 +176,14 @@ def _sphere_counts(
 def _matrix_series(group: MatrixGroup, max_degree: int) -> list[int]:
     """The average of 1/det(1 − tg) over the group, from the traces of powers (Newton's identities)."""
     matrices = np.asarray(group.elements())
-    power, traces, terms = matrices, [], [np.ones(len(matrices))]
+    power = matrices
+    traces: list[np.ndarray] = []
+    terms: list[np.ndarray] = [np.ones(len(matrices))]
     for degree in range(1, max_degree + 1):
         traces.append(np.trace(power, axis1=1, axis2=2))
         power = power @ matrices
-        terms.append(sum(traces[i] * terms[degree - 1 - i] for i in range(degree)) / degree)
+        products = [traces[i] * terms[degree - 1 - i] for i in range(degree)]
+        terms.append(np.sum(products, axis=0) / degree)
     return _integral(np.asarray([term.mean() for term in terms]))
 
 

@@ -121,7 +121,10 @@ def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool
     if values and not is_traced(points, targets):
         check_finite(points, "x")
         check_finite(targets, "y")
-        space.check(points)
+        try:
+            space.check(points)
+        except ValueError as error:
+            raise ValueError(f"x: {str(error).removeprefix('points: ')}") from None
     if not jnp.issubdtype(targets.dtype, jnp.floating):
         targets = targets.astype(points.dtype)
     outputs = targets.shape[1:]
