@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from paper_figures.style import LINES, SMALL, STYLE, load_results, new_figure, save_figure
 
@@ -49,16 +50,20 @@ def draw(results: Path, out: Path) -> list[Path]:
                 elif 0 <= last < len(dimensions) - 1:
                     axis.plot(dimensions[last], shown[last], "x", color="black", markersize=7)
             axis.set_title(title, fontsize=9)
-            axis.set_yscale("log")
+            axis.set_yscale("linear" if title.startswith(("comp", "peak")) else "log")
             _dimension_axis(axis, dimensions)
         budget = axes[0, 2]
         budget.axhline(float(data["max_flops"]), color="grey", ls="--", lw=0.9)
-        budget.text(dimensions[0], float(data["max_flops"]), "budget", va="bottom", fontsize=8)
+        budget.text(
+            dimensions[-1], float(data["max_flops"]), "budget", ha="right", va="bottom", fontsize=8
+        )
         budget.set_ylim(top=30 * float(data["max_flops"]))
         axes[1, 0].axhline(float(data["idle_bytes"]) / 1e9, color="grey", ls="--", lw=0.9)
         axes[1, 0].text(
             dimensions[-1], float(data["idle_bytes"]) / 1e9, "idle", ha="right", va="bottom", fontsize=8
         )
+        axes[0, 1].set_ylim(bottom=0)
+        axes[1, 0].set_ylim(bottom=0)
         _front(axes[1, 2], data)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
@@ -98,8 +103,14 @@ def _front(axis: Axes, data: dict[str, np.ndarray]) -> None:
                 color=line["color"],
                 markersize=8,
             )
+            fit = data["run_seconds"][k, list(data["dimensions"]).index(data["front_dimension"])]
+            axis.plot(fit, data["front_risk"][k], line["marker"], color=line["color"], mfc="none")
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.set_title(f"risk against seconds, d = {data['front_dimension']}", fontsize=9)
-    axis.set_xlabel("set-up and fit, seconds (numbers: random copies)", fontsize=8)
+    axis.set_xlabel(
+        "set-up and fit, seconds\n(open markers: fit alone; numbers: random copies)", fontsize=8
+    )
     axis.minorticks_off()

@@ -48,6 +48,8 @@ def draw(results: Path, out: Path) -> list[Path]:
         best = ridges[np.argmin(error[-1][:, ridges].mean(axis=0))]
         line = {"color": "black", "marker": "x", "linestyle": ":", "label": str(methods[best])}
         mean_and_range(right, sizes, error[:, :, best], line)
+        for axis in (middle, right):
+            axis.axhline(float(data["target_variance"]), color="grey", lw=0.9, label="Var f*")
         for axis in (left, middle, right):
             log_axes(axis, sizes)
             axis.set_xlabel("training samples n")
@@ -60,9 +62,5 @@ def draw(results: Path, out: Path) -> list[Path]:
         low = min(middle.get_ylim()[0], right.get_ylim()[0])
         high = max(middle.get_ylim()[1], right.get_ylim()[1])
         for axis in (middle, right):
-            axis.axhline(float(data["target_variance"]), color="grey", lw=0.8)
             axis.set_ylim(low, high)
-        middle.text(
-            sizes[-1], float(data["target_variance"]), "Var f*", ha="right", va="bottom", fontsize=7
-        )
         return save_figure(figure, out, "specavg_torus")
