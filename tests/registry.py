@@ -11,7 +11,11 @@ import numpy as np
 from scipy.special import roots_gegenbauer, roots_legendre
 
 import symjax_learn as sj
-from symjax_learn.algebra import AffineTorusGroup, MatrixGroup
+from symjax_learn.algebra import (
+    AffineTorusGroup,
+    PermutationGroup,
+    SignedPermutationGroup,
+)
 
 X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
 # Absolute accuracy of an exact statement about numbers of order one.
@@ -85,8 +89,22 @@ GROUPS: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
         120,
     ),
     "tetrahedral rotations, turned": (lambda: sj.matrix_group(FRAME @ TETRAHEDRAL @ FRAME.T), 12),
+    "A3": (lambda: sj.coxeter_group("A3"), 24),
+    "I2(7)": (lambda: sj.coxeter_group("I2(7)"), 14),
+    "D3d": (lambda: sj.point_group("D3d"), 12),
+    "Td": (lambda: sj.point_group("Td"), 24),
+    "S_3 x {±1}^2": (lambda: sj.direct_product(sj.symmetric_group(3), sj.sign_group(2)), 24),
+    "pentagon x C_2": (lambda: sj.direct_product(sj.coxeter_group("I2(5)"), sj.cyclic_group(2)), 20),
+    "S_2 wr S_2": (lambda: sj.wreath_product(sj.symmetric_group(2), 2), 8),
+    "{±1} wr S_3": (lambda: sj.wreath_product(sj.sign_group(1), 3), 48),
+    "C_3 wr S_2": (lambda: sj.wreath_product(sj.matrix_group([turns(3)]), 2), 18),
+    "trivial x trivial": (lambda: sj.direct_product(sj.trivial_group(1), sj.trivial_group(2)), 1),
 }
-ON_TORUS = [name for name in GROUPS if not isinstance(GROUPS[name][0](), MatrixGroup)]
+ON_TORUS = [
+    name
+    for name in GROUPS
+    if isinstance(GROUPS[name][0](), PermutationGroup | SignedPermutationGroup | AffineTorusGroup)
+]
 ON_SPHERE = [
     "S_3",
     "A_5",
@@ -97,6 +115,7 @@ ON_SPHERE = [
     "pentagon",
     "icosahedral",
     "tetrahedral rotations, turned",
+    "D3d",
 ]
 # A linear part that is no isometry of the cubic torus: a group like any other, on another lattice.
 LATTICE_GROUPS = {"hexagonal": (lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]), 6)}
@@ -156,7 +175,12 @@ PAIRS: dict[str, Callable[[], Pair]] = {
     "user's own: quarter turns": lambda: Pair(sj.action(sj.Torus(2), sj.cyclic_group(4), act=turn), 17),
 }
 # A route, and the pairs that it serves.
-ROUTES = {"orbits": tuple(ON_TORUS), "generators": tuple(PAIRS), "averaging": tuple(PAIRS)}
+ROUTES = {
+    "orbits": tuple(ON_TORUS),
+    "generators": tuple(PAIRS),
+    "chain": ("A_5", "B_3", "p2gg", "Frobenius 20", "icosahedral on a sphere"),
+    "averaging": tuple(PAIRS),
+}
 PAIRS_AND_ROUTES = [(name, route) for route, names in ROUTES.items() for name in names]
 
 
@@ -206,9 +230,8 @@ def sphere_rule(dimension: int, degree: int) -> tuple[jax.Array, np.ndarray]:
 
 def brute_force(group: sj.AbstractGroup) -> tuple[np.ndarray, np.ndarray]:
     """All elements x ↦ Ax + b as products of the generators: A in float64, and 72·b modulo 72."""
-    matrices = np.asarray(
-        group.generators if isinstance(group, MatrixGroup) else group.matrix(group.generators), float
-    )
+    with jax.enable_x64(True):  # exact generators, whatever the session
+        matrices = np.asarray(group.matrix(group.generators), float)
     shifts = np.zeros(matrices.shape[:2], int)
     if isinstance(group, AffineTorusGroup):
         shifts = 72 // group.denominator * np.asarray(group.generators.shift, int)

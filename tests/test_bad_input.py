@@ -4,21 +4,13 @@ import math
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 
 import symjax_learn as sj
 from tests.registry import reflections
 
-
-@pytest.fixture(autouse=True)
-def without_signature_checks():
-    """Users run without them: the library's own errors must come."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
+pytestmark = pytest.mark.usefixtures("without_signature_checks")
 
 SPACE = sj.Torus(2)
 SWAP = sj.action(SPACE, sj.symmetric_group(2))

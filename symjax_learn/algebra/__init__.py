@@ -11,6 +11,8 @@ from symjax_learn.algebra.catalogue import sign_group as sign_group
 from symjax_learn.algebra.catalogue import symmetric_group as symmetric_group
 from symjax_learn.algebra.catalogue import trivial_group as trivial_group
 from symjax_learn.algebra.catalogue import young_group as young_group
+from symjax_learn.algebra.coxeter import coxeter_group as coxeter_group
+from symjax_learn.algebra.crystals import point_group as point_group
 from symjax_learn.algebra.groups import AbstractGroup as AbstractGroup
 from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
 from symjax_learn.algebra.matrices import matrix_group as matrix_group
@@ -19,3 +21,10 @@ from symjax_learn.algebra.permutations import SignedPermutation as SignedPermuta
 from symjax_learn.algebra.permutations import SignedPermutationGroup as SignedPermutationGroup
 from symjax_learn.algebra.permutations import permutation_group as permutation_group
 from symjax_learn.algebra.permutations import signed_permutation_group as signed_permutation_group
+from symjax_learn.algebra.products import ProductGroup as ProductGroup
+from symjax_learn.algebra.products import ProductSampler as ProductSampler
+from symjax_learn.algebra.products import WreathElement as WreathElement
+from symjax_learn.algebra.products import WreathGroup as WreathGroup
+from symjax_learn.algebra.products import WreathSampler as WreathSampler
+from symjax_learn.algebra.products import direct_product as direct_product
+from symjax_learn.algebra.products import wreath_product as wreath_product

@@ -124,6 +124,18 @@ class AbstractGroup(eqx.Module):
             points = self.faithful(jax.tree.map(lambda leaf: leaf[None], self.identity)).shape[1]
             return self.from_faithful(chain.elements(points))
 
+    def transversals(self) -> list[Element]:
+        """U_1, U_2, … of a stabilizer chain: every element is u_1 u_2 … in exactly one way.
+
+        So the average over G is the product of the averages over the U_i, of which the last acts first:
+        Σ|U_i| elements do the work of |G| = Π|U_i|.
+
+        Cost: a stabilizer chain.
+        """
+        with jax.ensure_compile_time_eval():
+            chain = stabilizer_chain(self.faithful(self.generators))
+            return [self.from_faithful(transversal) for transversal in chain.transversals]
+
     def contains(self, g: Element) -> np.ndarray:
         """Membership of each element of a one-axis batch, exact (NumPy)."""
         return stabilizer_chain(self.faithful(self.generators)).contains(self.faithful(g))
@@ -163,11 +175,12 @@ def _transversals_as_elements(chain: StabilizerChain, group: AbstractGroup) -> T
 @eqx.filter_jit
 def _sample(group: AbstractGroup, key: Key, shape: tuple[int, ...]) -> Element:
     keys = jax.random.split(key, math.prod(shape))
-    draws = jax.vmap(lambda one: _sample_one(group, one))(keys)
+    draws = jax.vmap(lambda one: sample_one(group, one))(keys)
     return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), draws)
 
 
-def _sample_one(group: AbstractGroup, key: Key) -> Element:
+def sample_one(group: AbstractGroup, key: Key) -> Element:
+    """One uniform element, traceable."""
     if isinstance(group.sampler, AbstractSampler):
         return group.sampler(key)
     assert group.sampler is not None

@@ -24,13 +24,13 @@ _MAX_ELEMENT_ORDER = 10_000
 class MatrixGroup(AbstractGroup):
     """A finite group of orthogonal matrices of R^degree; its elements are the matrices.
 
-    Exactly known is how it permutes the orbit of the unit vectors, which is faithful: an element is the
-    matrix whose columns are the images of the unit vectors. Order, membership and uniform samples come
-    from these permutations, in integers.
+    Exactly known is how it permutes an orbit that spans the space, which is faithful: an element is the
+    matrix that carries the first ``degree`` vectors of the orbit, a frame, to their images. Order,
+    membership and uniform samples come from these permutations, in integers.
 
     Attributes:
         images: ``(k, N)``, the generators as permutations of the orbit.
-        orbit: ``(N, degree)``, the unit vectors first.
+        orbit: ``(N, degree)``, unit vectors, the frame first.
         correction: what rounding to the session's precision took from the orbit, so that set-up work
             has float64 matrices in every session.
     """
@@ -73,14 +73,16 @@ class MatrixGroup(AbstractGroup):
         strangers = np.flatnonzero(distances.max(axis=1, initial=0.0) > _SAME)
         if len(strangers):
             raise ValueError(
-                f"g: matrix {strangers[0]} is no element of the group: it moves the orbit of the unit "
-                f"vectors off itself by {distances[strangers[0]].max():.1e}."
+                f"g: matrix {strangers[0]} is no element of the group: it moves an orbit of the group "
+                f"off itself by {distances[strangers[0]].max():.1e}."
             )
         return rows
 
     def from_faithful(self, images: Int[np.ndarray, "batch N"]) -> Float[np.ndarray, "batch d d"]:
-        """The matrices whose columns are the images of the unit vectors."""
-        return self._exact_orbit()[np.asarray(images)[..., : self.degree]].swapaxes(-1, -2)
+        """The matrices that carry the frame to its images."""
+        orbit = self._exact_orbit()
+        moved = orbit[np.asarray(images)[..., : self.degree]]
+        return np.linalg.solve(orbit[: self.degree], moved).swapaxes(-1, -2)
 
     def _exact_orbit(self) -> Float[np.ndarray, "N d"]:
         return np.asarray(self.orbit, np.float64) + np.asarray(self.correction, np.float64)
@@ -97,8 +99,9 @@ def matrix_group(generators: Any) -> MatrixGroup:
         ValueError: a shape that does not fit, a matrix that is not orthogonal or has infinite order
             (which, and by how much), or generators of an infinite group.
 
-    Cost: the orbit of the unit vectors (N ≤ 50,000 points, k products and a search tree for each
-    layer), and a stabilizer chain on it; never |G|.
+    Cost: an orbit that spans the space (N ≤ 50,000 points, k products and a search tree for each
+    layer; of the vectors that single generators turn into ± themselves, and of the unit vectors, those
+    with the fewest images), and a stabilizer chain on it; never |G|.
 
     >>> import symjax_learn as sj, math
     >>> c, s = math.cos(math.pi / 5), math.sin(math.pi / 5)
@@ -106,7 +109,7 @@ def matrix_group(generators: Any) -> MatrixGroup:
     20
     """
     matrices = _checked_matrices(generators)
-    orbit = _closed_orbit(matrices)
+    orbit = _spanning_orbit(matrices)
     images, distances = _nearest(orbit, np.einsum("gij,pj->gpi", matrices, orbit))
     inexact = distances.max(axis=1)
     if inexact.max() > 100 * _TOLERANCE:
@@ -173,24 +176,73 @@ def _refuse_infinite_order(matrix: Float[np.ndarray, "d d"], name: str) -> None:
             )
 
 
-def _closed_orbit(matrices: Float[np.ndarray, "k d d"]) -> Float[np.ndarray, "N d"]:
-    """The unit vectors and all their images, layer by layer, points within ``_SAME`` being one."""
-    from scipy.spatial import KDTree
+def _spanning_orbit(matrices: Float[np.ndarray, "k d d"]) -> Float[np.ndarray, "N d"]:
+    """The fewest vectors found that the group permutes and that span the space, a frame first."""
+    from scipy.linalg import qr
 
     degree = matrices.shape[1]
-    points = frontier = np.eye(degree)
+    orbits: list[np.ndarray] = []
+    best, limit = None, _MAX_ORBIT
+    for vector in [*_axes(matrices), *np.eye(degree)]:
+        if any(np.linalg.norm(orbit - vector, axis=1).min() < _SAME for orbit in orbits):
+            continue
+        orbit = _closed_orbit(matrices, vector, limit)
+        if orbit is None:
+            continue
+        orbits = sorted([*orbits, orbit], key=len)
+        union = _spanning_union(orbits)
+        if union is not None and (best is None or len(union) < len(best)):
+            best, limit = union, len(union)
+    if best is None:
+        raise ValueError(
+            f"generators: together they generate an infinite group, or one whose orbits of the unit "
+            f"vectors pass {_MAX_ORBIT:,} points; matrix_group makes finite groups."
+        )
+    pivots = qr(best.T, mode="r", pivoting=True)[1][:degree]
+    return np.concatenate([best[pivots], np.delete(best, pivots, axis=0)])
+
+
+def _axes(matrices: Float[np.ndarray, "k d d"]) -> list[np.ndarray]:
+    """Unit vectors that one generator keeps or reverses, and no other direction so: mirrors, axes."""
+    found = []
+    for matrix in matrices:
+        for sign in (-1.0, 1.0):
+            _, singular, right = np.linalg.svd(matrix - sign * np.eye(len(matrix)))
+            if len(matrix) > 1 and singular[-1] < _SAME < singular[-2]:
+                found.append(right[-1])
+    return found
+
+
+def _spanning_union(orbits: list[np.ndarray]) -> np.ndarray | None:
+    """Of orbits in order those that enlarge the span, or ``None`` when all together do not suffice."""
+    kept: list[np.ndarray] = []
+    rank = 0
+    for orbit in orbits:
+        enlarged = np.linalg.matrix_rank(np.concatenate([*kept, orbit]), tol=_SAME)
+        if enlarged > rank:
+            kept.append(orbit)
+            rank = enlarged
+        if rank == orbit.shape[1]:
+            return np.concatenate(kept)
+    return None
+
+
+def _closed_orbit(
+    matrices: Float[np.ndarray, "k d d"], vector: Float[np.ndarray, " d"], limit: int
+) -> Float[np.ndarray, "N d"] | None:
+    """All images of a vector, layer by layer, points within ``_SAME`` being one; not beyond a limit."""
+    from scipy.spatial import KDTree
+
+    points = frontier = vector[None]
     while len(frontier):
-        images = np.einsum("gij,pj->gpi", matrices, frontier).reshape(-1, degree)
+        images = np.einsum("gij,pj->gpi", matrices, frontier).reshape(-1, len(vector))
         twins = KDTree(images).query_pairs(_SAME, output_type="ndarray")
         images = np.delete(images, np.unique(twins[:, 1]), axis=0)
         distances, _ = KDTree(points).query(images, distance_upper_bound=_SAME)
         frontier = images[np.isinf(distances)]
         points = np.concatenate([points, frontier])
-        if len(points) > _MAX_ORBIT:
-            raise ValueError(
-                f"generators: together they generate an infinite group, or one whose orbit of the unit "
-                f"vectors passes {_MAX_ORBIT:,} points; matrix_group makes finite groups."
-            )
+        if len(points) > limit:
+            return None
     return points
 
 

@@ -16,6 +16,7 @@ from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
 from symjax_learn.invariants.count import checked_levels, level_counts, orbit_counts
 from symjax_learn.invariants.routes.averaging import averaged_levels
+from symjax_learn.invariants.routes.chain import chained_levels
 from symjax_learn.invariants.routes.generators import generated_levels
 from symjax_learn.invariants.routes.orbits import (
     invariant_plane_waves,
@@ -23,8 +24,12 @@ from symjax_learn.invariants.routes.orbits import (
     worst_residual,
 )
 
-ROUTES = ("orbits", "generators", "averaging")
-_LEVELS_BY = {"generators": generated_levels, "averaging": averaged_levels}
+ROUTES = ("orbits", "generators", "chain", "averaging")
+_LEVELS_BY = {
+    "generators": generated_levels,
+    "chain": chained_levels,
+    "averaging": averaged_levels,
+}
 # A basis is wrong when ‖D(g)c − c‖ exceeds this (set-up work is float64 in every session; the
 # finished arrays have the session's precision).
 _MAX_RESIDUAL = {"float64": 1e-10, "float32": 1e-5}
@@ -102,7 +107,8 @@ def invariant_basis(
         max_functions: keep the largest number of whole levels with at most so many *invariant*
             functions.
         route: ``"orbits"`` (exact integer orbits on plane waves), ``"generators"`` (null spaces of
-            D(g) − I over the generators), ``"averaging"`` (all |G| elements: the oracle), or
+            D(g) − I over the generators), ``"chain"`` (the exact average over G from the transversals
+            of a stabilizer chain), ``"averaging"`` (all |G| elements: the oracle), or
             ``"auto"`` (orbits where the action permutes plane waves, else generators).
         memory_limit: refuse set-up work beyond so many bytes.
 
@@ -112,7 +118,8 @@ def invariant_basis(
         TypeError: the group has no action on the space.
 
     Cost: ``orbits`` O(k·D·(d + log D)) for k generators; for each level of dimension m ``generators``
-    O(k·m² + m³), ``averaging`` |G|·m² + m³.
+    O(k·m² + m³), ``averaging`` |G|·m² + m³,
+    ``chain`` the same with Σ|U_i| in the place of |G|.
 
     References:
         Soleymani, Tahmasebi, Jegelka, Jaillet, *Learning with Exact Invariances in Polynomial Time*,

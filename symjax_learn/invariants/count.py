@@ -13,6 +13,12 @@ from symjax_learn._chunks import MEMORY_LIMIT
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
+from symjax_learn.algebra.series import (
+    integral,
+    molien_series,
+    multiset_series,
+    signed_cycle_series,
+)
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import truncated_product
 from symjax_learn.geometry.sphere import Sphere, level_degree
@@ -129,22 +135,10 @@ def _orbit_series(
     parts = sampler.permutations.parts if isinstance(sampler, SignedSampler) else sampler.parts
     series = [1] + [0] * max_weight
     for part, times in Counter(parts).items():
-        block = _multiset_series(part, max_weight, weights_up_to(max_weight, signed))
+        block = multiset_series(part, max_weight, weights_up_to(max_weight, signed))
         for _ in range(times):
             series = truncated_product(series, block)
     return series
-
-
-def _multiset_series(size: int, max_weight: int, weights: list[int]) -> list[int]:
-    """Multisets of at most ``size`` of the weights, by their sum up to ``max_weight``."""
-    most = min(size, max_weight)
-    table = [[0] * (max_weight + 1) for _ in range(most + 1)]
-    table[0][0] = 1
-    for weight in weights:
-        for taken in range(1, most + 1):
-            for total in range(weight, max_weight + 1):
-                table[taken][total] += table[taken - 1][total - weight]
-    return [sum(row[total] for row in table) for total in range(max_weight + 1)]
 
 
 def _sphere_counts(
@@ -159,52 +153,18 @@ def _sphere_counts(
     if isinstance(group.sampler, YoungSampler | SignedSampler):
         series, source = _orbit_series(group.sampler, largest, _sphere_weights), "molien"
     elif isinstance(group, MatrixGroup):
-        series, source = _matrix_series(group, largest), "character"
+        series, source = molien_series(np.asarray(group.elements()), largest), "character"
     elif action.order <= MAX_CHARACTER_ORDER:
         elements = signed_affine(action, action.elements())
         types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
         total = [0] * (largest + 1)
         for cycles, times in types.items():
-            for degree, count in enumerate(_molien_term(cycles, largest)):
+            for degree, count in enumerate(signed_cycle_series(cycles, largest)):
                 total[degree] += times * count
         series, source = [count // len(elements.images) for count in total], "character"
     else:
         series, source = [_monomial_count(action, degree) for degree in range(largest + 1)], "orbits"
     return [series[d] - (series[d - 2] if d >= 2 else 0) for d in degrees], source
-
-
-def _matrix_series(group: MatrixGroup, max_degree: int) -> list[int]:
-    """The average of 1/det(1 − tg) over the group, from the traces of powers (Newton's identities)."""
-    matrices = np.asarray(group.elements())
-    power = matrices
-    traces: list[np.ndarray] = []
-    terms: list[np.ndarray] = [np.ones(len(matrices))]
-    for degree in range(1, max_degree + 1):
-        traces.append(np.trace(power, axis1=1, axis2=2))
-        power = power @ matrices
-        products = [traces[i] * terms[degree - 1 - i] for i in range(degree)]
-        terms.append(np.sum(products, axis=0) / degree)
-    return _integral(np.asarray([term.mean() for term in terms]))
-
-
-def _integral(averages: np.ndarray) -> list[int]:
-    """Averages over a group of the characters of its representations: integers, or no group."""
-    rounded = np.round(averages)
-    if np.abs(averages - rounded).max() > 1e-6 * max(1.0, rounded.max()):
-        raise ValueError(
-            f"group: the average of its characters is {averages.tolist()}, which is not integral; the "
-            "elements do not form a group."
-        )
-    return [int(count) for count in rounded]
-
-
-def _molien_term(cycles: tuple[tuple[int, int], ...], max_degree: int) -> list[int]:
-    """1/det(1 − tg) = Π 1/(1 − ε t^length) over the signed cycles of g, truncated."""
-    series = [1] + [0] * max_degree
-    for length, sign in cycles:
-        for degree in range(length, max_degree + 1):
-            series[degree] += sign * series[degree - length]
-    return series
 
 
 def _monomial_count(action: Action, degree: int) -> int:
@@ -229,7 +189,7 @@ def _character_counts(action: Action, levels: Sequence[Level]) -> list[int]:
     total = np.zeros(max(norms) + 1)
     for cycles, multiplicity in Counter(_cycle_types(elements)).items():
         total += multiplicity * _trace_series(cycles, elements.denominator, max(norms))
-    return _integral(total[norms] / len(elements.images))
+    return integral((total[norms] / len(elements.images)).tolist())
 
 
 def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:

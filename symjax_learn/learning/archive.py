@@ -25,6 +25,7 @@ from symjax_learn.algebra.permutations import (
     SignedSampler,
     YoungSampler,
 )
+from symjax_learn.algebra.products import ProductGroup, WreathElement, WreathGroup
 from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics
 from symjax_learn.geometry.torus import PlaneWaveSums, Torus
 from symjax_learn.invariants.action import Action
@@ -45,6 +46,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     MatrixGroup,
     PermutationGroup,
     PlaneWaveSums,
+    ProductGroup,
     Report,
     SignedPermutation,
     SignedPermutationGroup,
@@ -54,6 +56,8 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SphericalHarmonics,
     Torus,
     Transversals,
+    WreathElement,
+    WreathGroup,
     YoungSampler,
 )
 # What reading a file that is none of ours, or is damaged, may raise.

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
+from symjax_learn.invariants.routes.averaging import averages
+from symjax_learn.invariants.routes.chain import chained_projectors
 from tests.registry import (
     EXACT,
     ON_TORUS,
@@ -118,6 +120,17 @@ def test_ordered_by_eigenvalue_and_within_the_ambient_space(case):
     np.testing.assert_allclose(whole @ coefficients, ours, atol=100 * EXACT)
     foreign = ~np.isclose(np.asarray(ambient.eigenvalues)[:, None], eigenvalues[None], rtol=1e-6)
     assert np.abs(coefficients[foreign]).max(initial=0) < 30 * EXACT
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_product_over_a_chain_is_the_average_over_the_group(name):
+    """P = avg(U_1) avg(U_2) … to rounding, on every level."""
+    pair = PAIRS[name]()
+    levels = pair.action.space.levels(pair.max_eigenvalue)
+    chained = chained_projectors(pair.action, levels)
+    whole = averages(pair.action, levels, pair.action.elements())
+    for ours, oracle in zip(chained, whole, strict=True):
+        np.testing.assert_allclose(ours, oracle, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -11,6 +11,7 @@ import numpy as np
 
 from symjax_learn._chunks import refuse_beyond
 from symjax_learn._linalg import null_space
+from symjax_learn._types import Element
 from symjax_learn.geometry.spaces import Level
 from symjax_learn.invariants.action import Action
 
@@ -40,23 +41,27 @@ def averaged_levels(action: Action, levels: Sequence[Level], memory_limit: int) 
     Raises:
         ValueError: |G| is too large to enumerate, or an eigenspace too large for a dense matrix.
     """
-    squares = sum(level.multiplicity**2 for level in levels)
-    largest = max(level.multiplicity for level in levels)
-    refuse_beyond(
-        memory_limit,
-        8 * squares * (_BATCH + 4),
-        f"max_eigenvalue or max_functions: the route 'averaging' forms dense matrices of sizes up to "
-        f"{largest:,} and",
-        "Lower it, raise memory_limit, or use another route.",
-    )
+    refuse_dense(levels, memory_limit, "averaging")
     elements = action.elements()
+    return fixed_by_projectors(action, levels, averages(action, levels, elements))
+
+
+def averages(action: Action, levels: Sequence[Level], elements: Element) -> list[np.ndarray]:
+    """(1/m) Σ D(g) on each level over m elements."""
     num_elements = jax.tree.leaves(elements)[0].shape[0]
     sums = [np.zeros((level.multiplicity,) * 2) for level in levels]
     for start in range(0, num_elements, _BATCH):
         batch = jax.tree.map(lambda leaf, s=start: leaf[s : s + _BATCH], elements)
         for total, matrices in zip(sums, action.representations(levels, batch), strict=True):
             total += matrices.sum(axis=0)
-    spaces = [null_space(np.eye(len(total)) - total / num_elements) for total in sums]
+    return [total / num_elements for total in sums]
+
+
+def fixed_by_projectors(
+    action: Action, levels: Sequence[Level], projectors: Sequence[np.ndarray]
+) -> LevelCoefficients:
+    """The null spaces of I − P, and how far the generators move them."""
+    spaces = [null_space(np.eye(len(projector)) - projector) for projector in projectors]
     residual = 0.0
     if action.group.num_generators:
         moves = action.representations(levels, action.generators)
@@ -65,4 +70,17 @@ def averaged_levels(action: Action, levels: Sequence[Level], memory_limit: int) 
             residual = max(residual, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))
     return LevelCoefficients(
         [space.basis for space in spaces], min(space.gap for space in spaces), residual
+    )
+
+
+def refuse_dense(levels: Sequence[Level], memory_limit: int, route: str) -> None:
+    """Refuse matrices of all levels for a batch of elements beyond the limit."""
+    squares = sum(level.multiplicity**2 for level in levels)
+    largest = max(level.multiplicity for level in levels)
+    refuse_beyond(
+        memory_limit,
+        8 * squares * (_BATCH + 4),
+        f"max_eigenvalue or max_functions: the route '{route}' forms dense matrices of sizes up to "
+        f"{largest:,} and",
+        "Lower it, raise memory_limit, or use another route.",
     )

@@ -1,0 +1,334 @@
+"""Monomial symmetric functions of any features of single points, all at once.
+
+A multiset s of labels 1..q stands for the function of n points
+
+    m_s(x_1, …, x_n) = Σ over distinct placements of s on the points Π_p φ_p(x_{j_p}),
+
+invariant under all n! permutations. For labels whose φ_p are orthonormal and orthogonal to 1, the
+functions m_s/√N_s with N_s = n!/((n − |s|)! Π_p mult_p(s)!) are orthonormal on n independent points.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from symjax_learn._chunks import map_columns
+from symjax_learn._types import AnyArray, as_array, checked_count
+
+# More multisets than this are refused.
+MAX_MULTISETS = 1_000_000
+# Relative slack of a sum of weights against its bound.
+_RELATIVE = 1e-9
+# Entries of the largest array of one chunk: what stays in the second-level cache is 10 × faster.
+_CHUNK_ENTRIES = 2**18
+# Power sums lose digits on few points: so many for each element of the largest multiset.
+_POINTS_PER_ELEMENT = 4
+
+
+class Level(NamedTuple):
+    """What it takes to compute all multisets of one size from the smaller ones.
+
+    Attributes:
+        parents, labels: each multiset is the one in row ``parents``, of size one less, and a label.
+        removed, label: for each multiset (``row``, from the start of this level) and each of its
+            distinct labels p: the row of s∖p, and p.
+        row: ascending.
+        part, rest, coefficient, pair_row: for each u ≤ s that contains the rarest label p of s: rows of
+            u and s∖u, and u_p c_u/s_p, c_u = (−1)^{|u|−1}(|u|−1)!/Π mult(u)!; ``pair_row`` ascending.
+    """
+
+    parents: Int[np.ndarray | Array, " s"]
+    labels: Int[np.ndarray | Array, " s"]
+    removed: Int[np.ndarray | Array, " updates"]
+    label: Int[np.ndarray | Array, " updates"]
+    row: Int[np.ndarray | Array, " updates"]
+    part: Int[np.ndarray | Array, " pairs"]
+    rest: Int[np.ndarray | Array, " pairs"]
+    coefficient: Float[np.ndarray | Array, " pairs"]
+    pair_row: Int[np.ndarray | Array, " pairs"]
+
+
+class Multisets(eqx.Module):
+    """All multisets of labels up to a total weight and a size, by size; closed under removal.
+
+    Attributes:
+        counts: ``(S, q)``, how often each label occurs; the empty multiset first.
+        roots: ``(S,)``, √Π_p mult_p(s)!.
+        levels: of size 1, 2, …
+        starts: the first row of each size, and S.
+    """
+
+    counts: Int[np.ndarray | Array, "S q"]
+    roots: Float[np.ndarray | Array, " S"]
+    levels: tuple[Level, ...]
+    starts: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def max_size(self) -> int:
+        """The size of the largest multiset."""
+        return len(self.starts) - 2
+
+    @property
+    def num_multisets(self) -> int:
+        """S."""
+        return self.starts[-1]
+
+    @property
+    def num_labels(self) -> int:
+        """The number q of labels."""
+        return self.counts.shape[1]
+
+
+def multisets(weights: Sequence[float], max_weight: float, max_size: int) -> Multisets:
+    """All multisets of labels 0..q−1, of total weight ≤ ``max_weight`` and at most ``max_size`` labels.
+
+    Args:
+        weights: of each label, positive: the eigenvalue of its function.
+        max_weight: the largest sum of weights.
+        max_size: the largest number of labels; n, or less.
+
+    Raises:
+        ValueError: a weight that is not positive, or more than 1,000,000 multisets.
+
+    Cost: Σ_s 2^{|s|} at worst, in NumPy and Python.
+
+    >>> from symjax_learn.algebra.multisets import multisets
+    >>> multisets([1, 1, 4, 4], 6, 100).num_multisets  # S_100 on T^100, |k|² ≤ 6
+    40
+    """
+    values = np.asarray(as_array("weights", weights), float)
+    if values.ndim != 1 or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"weights: expected positive finite numbers and got {weights!r}.")
+    size = checked_count("max_size", max_size, 0)
+    bound = float(max_weight) * (1 + _RELATIVE)
+    rows = _sorted_labels(values.tolist(), bound, size)
+    place = {labels: i for i, labels in enumerate(rows)}
+    counts = np.zeros((len(rows), len(values)), np.int32)
+    for i, labels in enumerate(rows):
+        for label in labels:
+            counts[i, label] += 1
+    sizes = [len(labels) for labels in rows]
+    starts = tuple(np.searchsorted(sizes, range(max(sizes) + 2)).tolist())
+    levels = tuple(_level(rows[start:end], place) for start, end in itertools.pairwise(starts[1:]))
+    roots = [math.sqrt(math.prod(math.factorial(c) for c in row)) for row in counts.tolist()]
+    return Multisets(jnp.asarray(counts), jnp.asarray(roots, float), levels, starts)
+
+
+def _sorted_labels(weights: list[float], bound: float, max_size: int) -> list[tuple[int, ...]]:
+    """The multisets as ascending tuples of labels, by size."""
+    found: list[tuple[int, ...]] = [()]
+    layer: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+    for _ in range(max_size):
+        longer: list[tuple[tuple[int, ...], float]] = []
+        for labels, total in layer:
+            for label in range(labels[-1] if labels else 0, len(weights)):
+                if total + weights[label] <= bound:
+                    longer.append(((*labels, label), total + weights[label]))
+            if len(found) + len(longer) > MAX_MULTISETS:
+                raise ValueError(
+                    f"max_weight, max_size: more than {MAX_MULTISETS:,} multisets; lower one of them."
+                )
+        if not longer:
+            break
+        found += [labels for labels, _ in longer]
+        layer = longer
+    return found
+
+
+def _level(rows: list[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> Level:
+    """The tables of all multisets of one size."""
+    updates: list[tuple[int, int, int]] = []
+    pairs: list[tuple[int, int, float, int]] = []
+    for row, labels in enumerate(rows):
+        counts = {label: labels.count(label) for label in dict.fromkeys(labels)}
+        for label in counts:
+            updates.append((place[_without(labels, {label: 1})], label, row))
+        rarest = min(counts, key=lambda label: counts[label])
+        choices = [range(count + 1) for count in counts.values()]
+        for taken in itertools.product(*choices):
+            part = dict(zip(counts, taken, strict=True))
+            if part[rarest] == 0:
+                continue
+            size = sum(taken)
+            sign = -1.0 if size % 2 == 0 else 1.0
+            c = sign * math.factorial(size - 1) / math.prod(math.factorial(t) for t in taken)
+            u = tuple(label for label, count in part.items() for _ in range(count))
+            rest = place[_without(labels, part)]
+            pairs.append((place[u], rest, part[rarest] * c / counts[rarest], row))
+    removed, label, row = zip(*updates, strict=True)
+    part, rest, coefficient, pair_row = zip(*pairs, strict=True)
+    return Level(
+        parents=_integers([place[labels[:-1]] for labels in rows]),
+        labels=_integers([labels[-1] for labels in rows]),
+        removed=_integers(removed),
+        label=_integers(label),
+        row=_integers(row),
+        part=_integers(part),
+        rest=_integers(rest),
+        coefficient=jnp.asarray(coefficient, float),
+        pair_row=_integers(pair_row),
+    )
+
+
+def _without(labels: tuple[int, ...], part: dict[int, int]) -> tuple[int, ...]:
+    """The multiset difference."""
+    left = dict(part)
+    kept = []
+    for label in labels:
+        if left.get(label, 0):
+            left[label] -= 1
+        else:
+            kept.append(label)
+    return tuple(kept)
+
+
+def _integers(values: Sequence[int]) -> Int[Array, " _"]:
+    return jnp.asarray(np.asarray(values, np.int32))
+
+
+def monomial_symmetric(
+    index: Multisets,
+    features: AnyArray,
+    *,
+    mask: AnyArray | None = None,
+    method: Literal["auto", "power_sums", "scan"] = "auto",
+) -> Array:
+    """m_s(x_1, …, x_n)/√N_s for every multiset s, from the features φ_p(x_j) of the points.
+
+    Args:
+        index: the multisets.
+        features: ``(*batch, n, q)``, real or complex: φ_p(x_j).
+        mask: ``(*batch, n)``, whether a point is there: sets of unequal size. N_s is that of the size;
+            where a set has fewer points than s has labels, the value is 0.
+        method: ``"scan"`` over the points, T_s ← T_s + Σ_p T_{s∖p} φ_p(x_j), accurate for any n; or
+            ``"power_sums"`` P_u = Σ_j Π_{p∈u} φ_p(x_j), combined by
+            log Π_j (1 + Σ_p t_p φ_p(x_j)) = Σ_u c_u P_u t^u, faster for many points, with cancellation
+            for few. ``"auto"``: power sums where n ≥ 4·max|s| and there is no mask.
+
+    Returns:
+        ``(*batch, S)`` in the dtype of the features. Everything is scaled by n^{−|s|/2} on the way, so
+        that large sets do not overflow.
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown method.
+        TypeError: features that are no floating or complex numbers.
+
+    Cost: per set n·S products and Σ_s 2^{|s|} more by power sums; n·Σ_s |distinct(s)| by the scan.
+    Memory is one chunk of sets, also in a reverse pass.
+
+    >>> from symjax_learn.algebra.multisets import monomial_symmetric, multisets
+    >>> import jax.numpy as jnp
+    >>> index = multisets([1], 2, 2)  # 1, Σ φ(x_j)/√n and Σ_{i<j} φ(x_i) φ(x_j)/√C(n, 2)
+    >>> monomial_symmetric(index, jnp.asarray([[1.0], [2.0], [3.0]])).round(3).tolist()
+    [1.0, 3.46..., 6.35...]
+    """
+    values = jnp.asarray(as_array("features", features))
+    if not jnp.issubdtype(values.dtype, jnp.inexact):
+        raise TypeError(f"features: expected floating or complex numbers and got {values.dtype}.")
+    if values.ndim < 2 or values.shape[-1] != index.num_labels or values.shape[-2] == 0:
+        raise ValueError(
+            f"features: expected shape (*batch, points, {index.num_labels}), one column for each label, "
+            f"with at least one point, and got {values.shape}."
+        )
+    if method not in ("auto", "power_sums", "scan"):
+        raise ValueError(f"method: expected 'auto', 'power_sums' or 'scan' and got {method!r}.")
+    *batch, n, q = values.shape
+    if mask is not None:
+        present = jnp.asarray(mask).astype(bool)
+        if present.shape != (*batch, n):
+            raise ValueError(f"mask: expected shape {(*batch, n)} and got {present.shape}.")
+        values = jnp.concatenate([values, present[..., None].astype(values.dtype)], axis=-1)
+    if method == "auto":
+        many = mask is None and n >= _POINTS_PER_ELEMENT * index.max_size
+        method = "power_sums" if many else "scan"
+    flat = values.reshape(math.prod(batch), n, values.shape[-1])
+    answer = _evaluate(index, flat, mask is not None, method)
+    return answer.reshape(*batch, index.num_multisets)
+
+
+@eqx.filter_jit
+def _evaluate(index: Multisets, features: Array, masked: bool, method: str) -> Array:
+    n = features.shape[1]
+    width = index.num_multisets * (n if method == "power_sums" else 2)
+
+    def columns(chunk: Array) -> Array:
+        """``(batch, n, q) -> (S, batch)``."""
+        with jax.default_matmul_precision("highest"):
+            return _columns(index, chunk, masked, method)
+
+    return map_columns(columns, features, max(1, _CHUNK_ENTRIES // width)).T
+
+
+def _columns(index: Multisets, chunk: Array, masked: bool, method: str) -> Array:
+    dtype = chunk.real.dtype
+    points = jnp.moveaxis(chunk, 0, -1)  # (n, q, batch): the batch last, contiguous
+    if masked:
+        present = points[:, -1]
+        points, count = points[:, :-1] * present[:, None], present.real.sum(axis=0)
+    else:
+        count = jnp.full((chunk.shape[0],), chunk.shape[1], dtype)
+    scaled = points / jnp.sqrt(jnp.maximum(count, 1)).astype(chunk.dtype)[None, None]
+    if method == "scan":
+        totals = _by_scan(index, scaled)
+    else:
+        totals = _by_power_sums(index, scaled)
+    factors = [jnp.ones_like(count)]
+    for size in range(index.max_size):  # √(n^j (n − j)!/n!) = Π_{i<j} (1 − i/n)^{−1/2}; 0 beyond n
+        left = 1 - size / jnp.maximum(count, 1)
+        enough = count > size
+        factors.append(jnp.where(enough, factors[-1] / jnp.sqrt(jnp.where(enough, left, 1.0)), 0.0))
+    sizes = np.repeat(np.arange(index.max_size + 1), np.diff(index.starts))
+    norms = jnp.stack(factors)[sizes] * index.roots.astype(dtype)[:, None]
+    return totals * norms.astype(chunk.dtype)
+
+
+def _by_scan(index: Multisets, points: Array) -> Array:
+    """T_s, one point after the other. Each size from the smaller ones before the update."""
+
+    def add(totals: tuple[Array, ...], point: Array) -> tuple[tuple[Array, ...], None]:
+        whole = jnp.concatenate(totals)
+        updated = [totals[0]]
+        for level, total in zip(index.levels, totals[1:], strict=True):
+            gain = whole[level.removed] * point[level.label]
+            updated.append(
+                total
+                + jax.ops.segment_sum(
+                    gain, level.row, num_segments=total.shape[0], indices_are_sorted=True
+                )
+            )
+        return tuple(updated), None
+
+    batch = points.shape[-1]
+    start = (
+        jnp.ones((1, batch), points.dtype),
+        *(jnp.zeros((len(level.parents), batch), points.dtype) for level in index.levels),
+    )
+    totals, _ = jax.lax.scan(add, start, points)
+    return jnp.concatenate(totals)
+
+
+def _by_power_sums(index: Multisets, points: Array) -> Array:
+    """T_s by Newton's recursion from P_u, both scaled."""
+    dtype = points.dtype
+    labels = jnp.moveaxis(points, 0, 1)  # (q, n, batch)
+    products, sums = jnp.ones_like(labels[:1]), []
+    for level, start in zip(index.levels, index.starts, strict=False):
+        products = products[level.parents - start] * labels[level.labels]
+        sums.append(products.sum(axis=1))
+    # Otherwise XLA computes the sums again wherever they are used.
+    power = jax.lax.optimization_barrier(jnp.concatenate([jnp.zeros_like(labels[:1, 0]), *sums]))
+    totals = jnp.ones_like(labels[:1, 0])
+    for level in index.levels:
+        terms = level.coefficient.astype(dtype)[:, None] * power[level.part] * totals[level.rest]
+        fresh = jax.ops.segment_sum(
+            terms, level.pair_row, num_segments=len(level.parents), indices_are_sorted=True
+        )
+        totals = jnp.concatenate([totals, fresh])
+    return totals

@@ -1,0 +1,152 @@
+"""Named groups against published tables: orders, degrees, crystallographic restriction; products."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import symjax_learn as sj
+from symjax_learn.algebra.coxeter import coxeter_matrix
+from symjax_learn.algebra.crystals import _SCHOENFLIES_OF
+from symjax_learn.algebra.series import hilbert_series, molien_series, multiset_series
+
+# Degrees of the fundamental invariants (Humphreys, table 1 of §3.7); |G| is their product.
+DEGREES = {
+    **{f"A{n}": tuple(range(2, n + 2)) for n in range(1, 9)},
+    **{f"B{n}": tuple(range(2, 2 * n + 1, 2)) for n in range(2, 9)},
+    **{f"D{n}": (*range(2, 2 * n - 1, 2), n) for n in range(4, 9)},
+    "E6": (2, 5, 6, 8, 9, 12),
+    "E7": (2, 6, 8, 10, 12, 14, 18),
+    "E8": (2, 8, 12, 14, 18, 20, 24, 30),
+    "F4": (2, 6, 8, 12),
+    "G2": (2, 6),
+    "H3": (2, 6, 10),
+    "H4": (2, 12, 20, 30),
+    **{f"I2({m})": (2, m) for m in (3, 5, 8, 17)},
+}
+POINT_GROUPS = {
+    "C1": 1, "Ci": 2, "Cs": 2, "C2": 2, "C2h": 4, "D2": 4, "C2v": 4, "D2h": 8, "C4": 4, "S4": 4,
+    "C4h": 8,
+    "D4": 8, "C4v": 8, "D2d": 8, "D4h": 16, "C3": 3, "S6": 6, "D3": 6, "C3v": 6, "D3d": 12, "C6": 6,
+    "C3h": 6, "C6h": 12, "D6": 12, "C6v": 12, "D3h": 12, "D6h": 24, "T": 12, "Th": 24, "O": 24, "Td": 24,
+    "Oh": 48, "I": 60, "Ih": 120,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEGREES)
+def test_reflection_groups(name):
+    """The order is the product of the degrees, and the number of reflections the sum of d_i − 1."""
+    group, degrees = sj.coxeter_group(name), DEGREES[name]
+    assert group.order == math.prod(degrees)
+    assert group.degree == group.num_generators == len(degrees)
+    matrices, orders = np.asarray(group.generators), coxeter_matrix(name)
+    for i, j in itertools.combinations_with_replacement(range(group.degree), 2):
+        product = np.linalg.matrix_power(matrices[i] @ matrices[j], orders[i][j])
+        np.testing.assert_allclose(product, np.eye(group.degree), atol=1e-12)
+    if group.order <= 2000:
+        elements = np.asarray(group.elements())
+        traces = np.trace(elements, axis1=1, axis2=2)
+        reflections = np.isclose(traces, group.degree - 2) & (np.linalg.det(elements) < 0)
+        assert reflections.sum() == sum(d - 1 for d in degrees)
+
+
+@pytest.mark.parametrize("name", [name for name in DEGREES if math.prod(DEGREES[name]) <= 10**5])
+def test_molien_of_reflection_groups_is_the_product_of_their_degrees(name):
+    elements = np.asarray(sj.coxeter_group(name).elements())
+    assert molien_series(elements, 30) == hilbert_series(DEGREES[name], 30)
+
+
+def test_molien_of_classes_with_their_sizes():
+    classes = np.stack([np.eye(3)[list(p)] for p in ([0, 1, 2], [1, 0, 2], [1, 2, 0])])
+    sizes = np.asarray([1, 3, 2])
+    assert molien_series(classes, 12, multiplicities=sizes) == hilbert_series([1, 2, 3], 12)
+    with pytest.raises(ValueError, match=r"matrices: the average .* not integral"):
+        molien_series(classes, 12)
+
+
+def test_the_series_of_a_hundred_points():
+    partitions = hilbert_series(range(1, 101), 20)
+    assert partitions[:11] == [1, 1, 2, 3, 5, 7, 11, 15, 22, 30, 42]
+    assert partitions == multiset_series(100, 20, range(1, 21))
+    assert multiset_series(2, 6, range(1, 7)) == [1, 1, 2, 2, 3, 3, 4]  # partitions in at most two parts
+
+
+@pytest.mark.parametrize("name", POINT_GROUPS)
+def test_point_groups(name):
+    """Orders, crystallographic restriction, and inversion or proper rotations where the name says so."""
+    group = sj.point_group(name)
+    assert group.order == POINT_GROUPS[name]
+    elements = np.asarray(group.elements())
+    traces = np.abs(np.trace(elements, axis1=1, axis2=2))
+    if name not in ("I", "Ih"):
+        np.testing.assert_allclose(traces, np.round(traces), atol=1e-12)
+    proper = np.linalg.det(elements) > 0
+    rotations = name[0] in "CDTOI" and not name.endswith(("h", "v", "d", "i", "s"))
+    assert proper.all() == rotations
+    inversion = np.abs(elements + np.eye(3)).max(axis=(1, 2)).min() < 1e-9
+    assert inversion == (
+        name in ("Ci", "C2h", "D2h", "C4h", "D4h", "S6", "D3d", "C6h", "D6h", "Th", "Oh", "Ih")
+    )
+
+
+def test_crystallographers_and_chemists_mean_the_same_34_groups():
+    assert set(_SCHOENFLIES_OF.values()) == set(POINT_GROUPS)
+    for symbol, name in _SCHOENFLIES_OF.items():
+        assert sj.point_group(symbol).order == POINT_GROUPS[name]
+
+
+def test_the_molien_series_of_the_cube_is_that_of_b3():
+    assert molien_series(np.asarray(sj.point_group("Oh").elements()), 20) == hilbert_series(
+        [2, 4, 6], 20
+    )
+
+
+def test_a_product_acts_block_by_block():
+    product = sj.direct_product(
+        sj.symmetric_group(2), sj.direct_product(sj.sign_group(1), sj.cyclic_group(3))
+    )
+    assert len(product.factors) == 3  # flattened
+    assert product.order == 2 * 2 * 3
+    g = (jnp.asarray([1, 0]), sj.sign_group(1).elements(), jnp.asarray([1, 2, 0]))
+    g = (g[0], jax.tree.map(lambda leaf: leaf[1], g[1]), g[2])
+    moved = product.apply(g, jnp.arange(1.0, 7.0))
+    np.testing.assert_array_equal(moved, [2, 1, -3, 6, 4, 5])
+
+
+def test_a_wreath_product_permutes_the_blocks_that_it_moves():
+    group = sj.wreath_product(sj.cyclic_group(2), 3)
+    assert group.order == 2**3 * 6
+    inner = jnp.asarray([[1, 0], [0, 1], [0, 1]])  # the first block is reversed
+    g = group.identity._replace(inner=inner, images=jnp.asarray([2, 0, 1]))
+    moved = group.apply(g, jnp.arange(6.0))
+    np.testing.assert_array_equal(moved, [2, 3, 4, 5, 1, 0])
+    assert sj.wreath_product(sj.symmetric_group(1), 4).order == 24
+    big = sj.wreath_product(sj.symmetric_group(10), 10)
+    assert big.order == math.factorial(10) ** 11
+    assert big.sample(jax.random.key(0), (3,)).images.shape == (3, 10)
+
+
+@pytest.mark.usefixtures("without_signature_checks")
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: sj.coxeter_group("E9"), ValueError, r"name: expected a finite Coxeter group, .* 'E9'"),
+        (lambda: sj.coxeter_group("I2(2)"), ValueError, r"name: .* 'I2\(2\)'"),
+        (lambda: sj.coxeter_group(3), ValueError, r"name: .* got 3"),
+        (
+            lambda: sj.point_group("D2hh"),
+            ValueError,
+            r"name: there is no point group 'D2hh'; did .* D2h",
+        ),
+        (lambda: sj.direct_product(), ValueError, r"groups: .*at least one"),
+        (lambda: sj.direct_product(3), TypeError, r"groups: expected groups and got a int"),
+        (lambda: sj.wreath_product(3, 2), TypeError, r"inner: expected a group and got a int"),
+        (lambda: sj.wreath_product(sj.cyclic_group(2), 0), ValueError, r"n: expected at least 1"),
+    ],
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
