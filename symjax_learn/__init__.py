@@ -13,6 +13,7 @@ from symjax_learn.algebra import cyclic_group as cyclic_group
 from symjax_learn.algebra import dihedral_group as dihedral_group
 from symjax_learn.algebra import direct_product as direct_product
 from symjax_learn.algebra import hyperoctahedral_group as hyperoctahedral_group
+from symjax_learn.algebra import image_group as image_group
 from symjax_learn.algebra import matrix_group as matrix_group
 from symjax_learn.algebra import permutation_group as permutation_group
 from symjax_learn.algebra import point_group as point_group

@@ -129,6 +129,31 @@ def test_a_wreath_product_permutes_the_blocks_that_it_moves():
     assert big.sample(jax.random.key(0), (3,)).images.shape == (3, 10)
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "options", "order"),
+    [
+        (3, 4, (True, False, False), 12),
+        (3, 4, (True, True, False), 48),
+        (4, 4, (False, True, True), 8),
+        (5, 5, (True, True, True), 200),
+        (5, 5, (False, False, True), 4),
+        (1, 6, (True, True, False), 12),
+        (2, 3, (False, False, False), 1),
+        (28, 28, (True, True, True), 8 * 784),
+    ],
+)
+def test_image_groups(height, width, options, order):
+    names = ("translations", "mirrors", "rotations")
+    group = sj.image_group(height, width, **dict(zip(names, options, strict=True)))
+    assert group.order == order
+    # Neighbours stay neighbours, on the torus of pixels.
+    g = np.asarray(group.sample(jax.random.key(0), (5,)))
+    places = np.stack(np.divmod(g, width), axis=-1).reshape(5, height, width, 2)
+    for axis in (1, 2):
+        step = np.abs(places - np.roll(places, 1, axis=axis))
+        assert (np.minimum(step, np.asarray([height, width]) - step).sum(axis=-1) <= 1).all()
+
+
 @pytest.mark.usefixtures("without_signature_checks")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
@@ -140,6 +165,11 @@ def test_a_wreath_product_permutes_the_blocks_that_it_moves():
             lambda: sj.point_group("D2hh"),
             ValueError,
             r"name: there is no point group 'D2hh'; did .* D2h",
+        ),
+        (
+            lambda: sj.image_group(2, 3, translations=True, mirrors=True, rotations=True),
+            ValueError,
+            r"rotations: quarter turns need a square image and this one is 2 × 3",
         ),
         (lambda: sj.direct_product(), ValueError, r"groups: .*at least one"),
         (lambda: sj.direct_product(3), TypeError, r"groups: expected groups and got a int"),

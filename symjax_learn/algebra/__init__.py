@@ -7,6 +7,7 @@ from symjax_learn.algebra.catalogue import alternating_group as alternating_grou
 from symjax_learn.algebra.catalogue import cyclic_group as cyclic_group
 from symjax_learn.algebra.catalogue import dihedral_group as dihedral_group
 from symjax_learn.algebra.catalogue import hyperoctahedral_group as hyperoctahedral_group
+from symjax_learn.algebra.catalogue import image_group as image_group
 from symjax_learn.algebra.catalogue import sign_group as sign_group
 from symjax_learn.algebra.catalogue import symmetric_group as symmetric_group
 from symjax_learn.algebra.catalogue import trivial_group as trivial_group

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from symjax_learn._types import checked_count
 from symjax_learn.algebra.permutations import (
     AlternatingSampler,
@@ -129,6 +131,47 @@ def hyperoctahedral_group(n: int) -> SignedPermutationGroup:
         images.append([*range(1, n), 0])
     signs = [[-1] + [1] * (n - 1)] + [[1] * n] * (len(images) - 1)
     return named_signed_group(images, signs, (n,))
+
+
+def image_group(
+    height: int, width: int, *, translations: bool, mirrors: bool, rotations: bool
+) -> PermutationGroup:
+    """Symmetries of a height × width image with periodic edges, as permutations of its pixels.
+
+    Pixel (row, column) is coordinate row·width + column.
+
+    Args:
+        height: rows.
+        width: columns.
+        translations: cyclic shifts of rows and of columns.
+        mirrors: reflections of rows and of columns.
+        rotations: quarter turns; the image must be square.
+
+    Raises:
+        ValueError: quarter turns of an image that is not square.
+
+    >>> import symjax_learn as sj
+    >>> sj.image_group(8, 8, translations=True, mirrors=True, rotations=True).order
+    512
+    """
+    height, width = checked_count("height", height), checked_count("width", width)
+    if rotations and height != width:
+        raise ValueError(
+            f"rotations: quarter turns need a square image and this one is {height} × {width}; give "
+            "rotations=False."
+        )
+    pixels = np.arange(height * width).reshape(height, width)
+    moved = []
+    if translations:
+        moved += [np.roll(pixels, 1, axis=0), np.roll(pixels, 1, axis=1)]
+    if rotations:
+        moved.append(np.rot90(pixels))
+    if mirrors:
+        moved += [pixels[:, ::-1]] if rotations else [pixels[::-1], pixels[:, ::-1]]
+    generators = [new.ravel().tolist() for new in moved if not np.array_equal(new, pixels)]
+    if not generators:
+        return trivial_group(height * width)
+    return named_permutation_group(generators, height * width, None, None)
 
 
 def _on_block(degree: int, offset: int, images: list[int]) -> list[int]:

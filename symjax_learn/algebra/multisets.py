@@ -26,8 +26,8 @@ from symjax_learn._types import AnyArray, as_array, checked_count
 MAX_MULTISETS = 1_000_000
 # Relative slack of a sum of weights against its bound.
 _RELATIVE = 1e-9
-# Entries of the largest array of one chunk: what stays in the second-level cache is 10 × faster.
-_CHUNK_ENTRIES = 2**18
+# Entries of the sums of one chunk of sets: few enough for the cache, and many for each step of a scan.
+_CHUNK_ENTRIES = 2**19
 # Power sums lose digits on few points: so many for each element of the largest multiset.
 _POINTS_PER_ELEMENT = 4
 
@@ -255,15 +255,12 @@ def monomial_symmetric(
 
 @eqx.filter_jit
 def _evaluate(index: Multisets, features: Array, masked: bool, method: str) -> Array:
-    n = features.shape[1]
-    width = index.num_multisets * (n if method == "power_sums" else 2)
-
     def columns(chunk: Array) -> Array:
         """``(batch, n, q) -> (S, batch)``."""
         with jax.default_matmul_precision("highest"):
             return _columns(index, chunk, masked, method)
 
-    return map_columns(columns, features, max(1, _CHUNK_ENTRIES // width)).T
+    return map_columns(columns, features, max(1, _CHUNK_ENTRIES // index.num_multisets)).T
 
 
 def _columns(index: Multisets, chunk: Array, masked: bool, method: str) -> Array:
@@ -316,15 +313,20 @@ def _by_scan(index: Multisets, points: Array) -> Array:
 
 def _by_power_sums(index: Multisets, points: Array) -> Array:
     """T_s by Newton's recursion from P_u, both scaled."""
-    dtype = points.dtype
-    labels = jnp.moveaxis(points, 0, 1)  # (q, n, batch)
-    products, sums = jnp.ones_like(labels[:1]), []
-    for level, start in zip(index.levels, index.starts, strict=False):
-        products = products[level.parents - start] * labels[level.labels]
-        sums.append(products.sum(axis=1))
+    dtype, batch = points.dtype, points.shape[-1]
+
+    @jax.checkpoint  # a reverse pass computes the products again, and keeps none of them
+    def add(sums: Array, point: Array) -> tuple[Array, None]:
+        products, found = jnp.ones((1, batch), dtype), [jnp.zeros((1, batch), dtype)]
+        for level, start in zip(index.levels, index.starts, strict=False):
+            products = products[level.parents - start] * point[level.labels]
+            found.append(products)
+        return sums + jnp.concatenate(found), None
+
+    sums, _ = jax.lax.scan(add, jnp.zeros((index.num_multisets, batch), dtype), points)
     # Otherwise XLA computes the sums again wherever they are used.
-    power = jax.lax.optimization_barrier(jnp.concatenate([jnp.zeros_like(labels[:1, 0]), *sums]))
-    totals = jnp.ones_like(labels[:1, 0])
+    power = jax.lax.optimization_barrier(sums)
+    totals = jnp.ones((1, batch), dtype)
     for level in index.levels:
         terms = level.coefficient.astype(dtype)[:, None] * power[level.part] * totals[level.rest]
         fresh = jax.ops.segment_sum(
