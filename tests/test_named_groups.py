@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
+from symjax_learn.algebra import MatrixGroup, PermutationGroup
 from symjax_learn.algebra.coxeter import coxeter_matrix
 from symjax_learn.algebra.crystals import _SCHOENFLIES_OF
 from symjax_learn.algebra.series import hilbert_series, molien_series, multiset_series
@@ -127,6 +128,58 @@ def test_a_wreath_product_permutes_the_blocks_that_it_moves():
     big = sj.wreath_product(sj.symmetric_group(10), 10)
     assert big.order == math.factorial(10) ** 11
     assert big.sample(jax.random.key(0), (3,)).images.shape == (3, 10)
+
+
+def test_redundant_generators_are_dropped():
+    """All elements as generators: what is left generates the same group, with at most log₂|G|."""
+    for group in (sj.symmetric_group(4), sj.hyperoctahedral_group(2), sj.point_group("Td")):
+        everything = group.elements()
+        if isinstance(group, MatrixGroup):
+            again = sj.matrix_group(everything)
+        elif isinstance(group, PermutationGroup):
+            again = sj.permutation_group(everything)
+        else:
+            again = sj.signed_permutation_group(everything.images, everything.signs)
+        assert again.order == group.order
+        assert again.num_generators <= math.log2(group.order)
+        assert again.contains(everything).all()
+
+
+def cycles(degree, *rows):
+    """A permutation of 0..degree−1 by its cycles."""
+    images = list(range(degree))
+    for row in rows:
+        for a, b in zip(row, (*row[1:], row[0]), strict=True):
+            images[a] = b
+    return images
+
+
+def test_the_largest_mathieu_group():
+    """M_24 on the projective line of 23 elements: x ↦ x + 1, x ↦ 2x, x ↦ −1/x and one more (Conway)."""
+    infinity, squares = 23, {x * x % 23 for x in range(1, 23)}
+    shift = [(x + 1) % 23 for x in range(23)] + [infinity]
+    double = [2 * x % 23 for x in range(23)] + [infinity]
+    invert = [infinity] + [-pow(x, -1, 23) % 23 for x in range(1, 23)] + [0]
+    mixed = [0] + [
+        (pow(x, 3, 23) * pow(9, -1, 23) if x in squares else 9 * pow(x, 3, 23)) % 23
+        for x in range(1, 23)
+    ]
+    group = sj.permutation_group([shift, double, invert, [*mixed, infinity]])
+    assert group.order == 244_823_040
+
+
+def test_the_cube_of_rubik():
+    """48 stickers: each face turns its own eight, and four rows of three beside it (Singmaster)."""
+    faces = [
+        [(1, 3, 8, 6), (2, 5, 7, 4), (9, 33, 25, 17), (10, 34, 26, 18), (11, 35, 27, 19)],
+        [(9, 11, 16, 14), (10, 13, 15, 12), (1, 17, 41, 40), (4, 20, 44, 37), (6, 22, 46, 35)],
+        [(17, 19, 24, 22), (18, 21, 23, 20), (6, 25, 43, 16), (7, 28, 42, 13), (8, 30, 41, 11)],
+        [(25, 27, 32, 30), (26, 29, 31, 28), (3, 38, 43, 19), (5, 36, 45, 21), (8, 33, 48, 24)],
+        [(33, 35, 40, 38), (34, 37, 39, 36), (3, 9, 46, 32), (2, 12, 47, 29), (1, 14, 48, 27)],
+        [(41, 43, 48, 46), (42, 45, 47, 44), (14, 22, 30, 38), (15, 23, 31, 39), (16, 24, 32, 40)],
+    ]
+    generators = [cycles(49, *face) for face in faces]
+    assert sj.permutation_group(generators).order == 43_252_003_274_489_856_000
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, Element, FloatArray, Key
-from symjax_learn.algebra.stabilizers import StabilizerChain, stabilizer_chain
+from symjax_learn.algebra.stabilizers import StabilizerChain, few_generators, stabilizer_chain
 
 # ``elements()`` refuses groups of a larger order.
 MAX_ELEMENTS = 1_000_000
@@ -152,8 +152,16 @@ def describe_order(order: int | float) -> str:
 
 
 def with_chain(group: GroupT) -> GroupT:
-    """The group with the exact order and the uniform sampler of its stabilizer chain."""
-    chain = stabilizer_chain(group.faithful(group.generators))
+    """The group with the exact order and the uniform sampler of its stabilizer chain.
+
+    Of more than log₂|G| generators those that the ones before do not generate are kept.
+    """
+    images = group.faithful(group.generators)
+    chain = stabilizer_chain(images)
+    rows = few_generators(images, chain.order)
+    if len(rows) < len(images):
+        fewer = jax.tree.map(lambda leaf: leaf[rows], group.generators)
+        group = dataclasses.replace(group, generators=fewer)
     return dataclasses.replace(group, order=chain.order, sampler=_transversals_as_elements(chain, group))
 
 

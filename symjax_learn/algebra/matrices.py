@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import FloatArray, as_array
 from symjax_learn.algebra.groups import AbstractGroup, AbstractSampler, Transversals, with_chain
+from symjax_learn.algebra.stabilizers import few_generators, stabilizer_chain
 
 # AᵀA − 1 may reach this; what the generators do to the orbit must close to the same accuracy.
 _TOLERANCE = 1e-10
@@ -119,6 +120,7 @@ def matrix_group(generators: Any) -> MatrixGroup:
             f"generator {row}); give the matrices to full float64 accuracy. If they are, they generate "
             "an infinite group, and matrix_group makes finite ones."
         )
+    images = images[few_generators(images, stabilizer_chain(images).order)]
     rounded = jnp.asarray(orbit, float)
     return with_chain(
         MatrixGroup(  # pyright: ignore[reportCallIssue] (generators are a property here)
@@ -198,7 +200,7 @@ def _spanning_orbit(matrices: Float[np.ndarray, "k d d"]) -> Float[np.ndarray, "
             f"generators: together they generate an infinite group, or one whose orbits of the unit "
             f"vectors pass {_MAX_ORBIT:,} points; matrix_group makes finite groups."
         )
-    pivots = qr(best.T, mode="r", pivoting=True)[1][:degree]
+    pivots = np.asarray(qr(best.T, mode="r", pivoting=True)[-1])[:degree]
     return np.concatenate([best[pivots], np.delete(best, pivots, axis=0)])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from symjax_learn._types import Element, FloatArray, IntArray, Key, checked_count
-from symjax_learn.algebra.groups import AbstractGroup, AbstractSampler, sample_one
+from symjax_learn.algebra.groups import AbstractGroup, AbstractSampler, Transversals, sample_one
 
 
 class ProductSampler(AbstractSampler):
@@ -45,7 +45,9 @@ class ProductGroup(AbstractGroup):
         return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *rows)
 
     @property
-    def sampler(self) -> ProductSampler:
+    def sampler(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self,
+    ) -> AbstractSampler | Transversals | None:
         """Of independent elements."""
         return ProductSampler(self.factors)
 
@@ -146,7 +148,9 @@ class WreathGroup(AbstractGroup):
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
 
     @property
-    def sampler(self) -> WreathSampler:
+    def sampler(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self,
+    ) -> AbstractSampler | Transversals | None:
         """Of independent inner elements and a permutation."""
         return WreathSampler(self.inner, self.num_blocks)
 
@@ -159,8 +163,9 @@ class WreathGroup(AbstractGroup):
 
     def compose(self, g: WreathElement, h: WreathElement) -> WreathElement:
         """First h, then g: block i is moved by h_i, and then by the g of the place where it is."""
-        inner = self.inner.compose(self._blocks(g.inner, h.images), h.inner)
-        images = jnp.take_along_axis(*_broadcast(g.images, h.images), axis=-1)
+        first, then = jnp.asarray(h.images), jnp.asarray(g.images)
+        inner = self.inner.compose(self._blocks(g.inner, first), h.inner)
+        images = jnp.take_along_axis(*_broadcast(then, first), axis=-1)
         return WreathElement(inner, images)
 
     def inverse(self, g: WreathElement) -> WreathElement:

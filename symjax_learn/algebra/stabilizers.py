@@ -128,6 +128,29 @@ def stabilizer_chain(generators: Int[np.ndarray, "k n"]) -> StabilizerChain:
     return StabilizerChain(tuple(base), tuple(transversals))
 
 
+def few_generators(generators: Int[np.ndarray, "k n"], order: int) -> Int[np.ndarray, " few"]:
+    """Rows that generate the same group, at most log₂|G| of them, in order; all, where they are few.
+
+    A generator is kept when it is not in the group of those kept before, whose order it then at least
+    doubles.
+
+    Args:
+        generators: permutations as rows of images.
+        order: |G|.
+
+    Cost: nothing when k ≤ log₂|G|; else one chain for each generator that is kept.
+    """
+    generators = np.asarray(generators, np.int32)
+    if len(generators) <= max(1, order.bit_length() - 1):
+        return np.arange(len(generators))
+    kept, rows = stabilizer_chain(generators[:0]), []
+    for row in range(len(generators)):
+        if not kept.contains(generators[row : row + 1])[0]:
+            rows.append(row)
+            kept = stabilizer_chain(generators[rows])
+    return np.asarray(rows or [0])
+
+
 def _transversal(
     generators: list[np.ndarray], point: int, identity: np.ndarray
 ) -> Int[np.ndarray, "orbit n"]:
