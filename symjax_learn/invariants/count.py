@@ -12,6 +12,7 @@ import numpy as np
 from symjax_learn._chunks import MEMORY_LIMIT
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.matrices import MatrixGroup
+from symjax_learn.algebra.orbits import monomial_orbits
 from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
 from symjax_learn.algebra.series import (
     integral,
@@ -30,7 +31,7 @@ from symjax_learn.invariants.action import (
     find_rows,
     signed_affine,
 )
-from symjax_learn.invariants.routes.orbits import TorusOrbits, monomial_orbits, torus_orbits
+from symjax_learn.invariants.routes.orbits import TorusOrbits, torus_orbits
 
 # Burnside's average is taken over groups up to this order.
 MAX_CHARACTER_ORDER = 10_000

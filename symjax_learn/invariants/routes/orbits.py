@@ -1,17 +1,13 @@
-"""Route ``orbits``: invariants of a monomial action, one for each orbit with consistent phases.
-
-T_g e_k = χ(g, k) e_{π_g(k)}. An invariant Σ a_k e_k has a_{π_g(k)} = χ(g, k) a_k, so on each orbit it is
-determined by one value, and exists iff every cycle of the orbit's graph has phase product 1.
-Phases are integers modulo a common denominator: nothing is rounded.
-"""
+"""Route ``orbits``: invariants of groups that permute plane waves up to phases, exact."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from symjax_learn._chunks import refuse_beyond
+from symjax_learn.algebra.orbits import MonomialOrbits, monomial_orbits
 from symjax_learn.geometry.spaces import Level
 from symjax_learn.geometry.torus import (
     PlaneWaveSums,
@@ -23,20 +19,6 @@ from symjax_learn.geometry.torus import (
 from symjax_learn.invariants.action import Action, SignedAffine, find_rows, signed_affine
 
 
-class MonomialOrbits(NamedTuple):
-    """Orbits of a monomial action on D basis vectors.
-
-    Attributes:
-        labels: the orbit of each vector, ``(D,)``.
-        phases: numerators of a_k on its orbit, ``(D,)``; 0 at one vector of each orbit.
-        carries: for each orbit, whether it carries an invariant (else a systematic absence).
-    """
-
-    labels: Int[np.ndarray, " D"]
-    phases: Int[np.ndarray, " D"]
-    carries: Bool[np.ndarray, " orbits"]
-
-
 class TorusOrbits(NamedTuple):
     """The orbits on all frequencies of some levels, with what acts on them."""
 
@@ -45,53 +27,6 @@ class TorusOrbits(NamedTuple):
     norms: Int[np.ndarray, " D"]
     generators: SignedAffine
     targets: Int[np.ndarray, "k D"]
-
-
-def monomial_orbits(
-    targets: Int[np.ndarray, "k D"], phases: Int[np.ndarray, "k D"], denominator: int
-) -> MonomialOrbits:
-    """Orbits and consistent phases of g: e_k ↦ exp(2πi phases/denominator) e_{targets}.
-
-    Args:
-        targets: π_g(k) for each generator.
-        phases: numerators of χ(g, k).
-        denominator: their common denominator.
-
-    Cost: O(k·D·log D), vectorized; no group element but the generators.
-    """
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import breadth_first_order, connected_components
-
-    num_generators, size = targets.shape
-    sources = np.tile(np.arange(size), num_generators)
-    graph = csr_array((np.ones(num_generators * size), (sources, targets.ravel())), shape=(size, size))
-    num_orbits, labels = connected_components(graph, directed=False)
-    potentials = np.zeros(size, np.int64)
-    if phases.any():
-        # A spanning forest from one breadth-first search: a new vertex is joined to one vector of
-        # each orbit. Phases then add up along the paths to the roots by pointer doubling.
-        roots = np.unique(labels, return_index=True)[1]
-        rows = np.concatenate([sources, np.full(num_orbits, size)])
-        columns = np.concatenate([targets.ravel(), roots])
-        joined = csr_array((np.ones(len(rows)), (rows, columns)), shape=(size + 1, size + 1))
-        _, parents = breadth_first_order(joined, size, directed=False)
-        parents = np.where(parents[:size] == size, np.arange(size), parents[:size])
-        assigned = parents == np.arange(size)
-        for target, phase in zip(targets, phases, strict=True):
-            forward = ~assigned & (target[parents] == np.arange(size))
-            potentials[forward] = phase[parents[forward]]
-            assigned |= forward
-            backward = ~assigned & (target == parents)  # a reversed edge takes the conjugate
-            potentials[backward] = -phase[backward]
-            assigned |= backward
-        while not np.array_equal(parents, parents[parents]):
-            potentials = (potentials + potentials[parents]) % denominator
-            parents = parents[parents]
-    carries = np.ones(num_orbits, bool)
-    for target, phase in zip(targets, phases, strict=True):
-        broken = (potentials + phase - potentials[target]) % denominator != 0
-        carries[labels[broken]] = False
-    return MonomialOrbits(labels.astype(np.int64), potentials % denominator, carries)
 
 
 def torus_orbits(
