@@ -15,6 +15,7 @@ from symjax_learn.algebra.orbits import (
     monomial_orbits,
     sorted_form,
     sorted_magnitudes,
+    sorted_projections,
 )
 from tests.registry import EXACT, GROUPS, LATTICE_GROUPS
 
@@ -89,6 +90,20 @@ def test_gram_forms_of_few_points_have_no_minors_and_of_many_are_refused():
     assert gram_form(jnp.ones((2, 3)), oriented=True).shape == (3,)
     with pytest.raises(ValueError, match=r"points: 200 points in dimension 3 .*oriented=False"):
         gram_form(jnp.ones((200, 3)), oriented=True)
+
+
+def test_sorted_projections_separate_sets_that_few_directions_confuse():
+    """The even and the odd corners of a cube have the same projections on all axes and diagonals."""
+    corners = np.asarray(list(np.ndindex(2, 2, 2)), float) * 2 - 1
+    even, odd = (corners[np.prod(corners, axis=1) == sign] for sign in (1, -1))
+    clouds = jnp.asarray(np.stack([even, odd]))
+    axes = sorted_projections(clouds, jnp.eye(3))
+    np.testing.assert_array_equal(axes[0], axes[1])
+    directions = jax.random.normal(jax.random.key(0), (2 * 4 * 3 + 1, 3))
+    found = sorted_projections(clouds, directions)
+    assert found.shape == (2, 25, 4)
+    assert float(jnp.abs(found[0] - found[1]).max()) > 0.1
+    np.testing.assert_allclose(sorted_projections(clouds[:, ::-1], directions), found, atol=EXACT)
 
 
 def test_orbits_of_a_million_indices():

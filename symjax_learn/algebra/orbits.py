@@ -171,6 +171,34 @@ def least_image(group: AbstractGroup, x: FloatArray) -> Float[Array, "*batch d"]
     return jax.vmap(least)(flat).reshape(values.shape)
 
 
+def sorted_projections(
+    points: FloatArray, directions: FloatArray
+) -> Float[Array, "*batch directions n"]:
+    """For each direction the projections x_j·w of all points in ascending order: S_n-invariant.
+
+    On sets of n points of R^d, n·d-dimensional, 2nd + 1 generic directions separate all orbits; that is,
+    two sets with the same answer are equal.
+
+    Args:
+        points: ``(*batch, n, d)``.
+        directions: ``(directions, d)``, for example random.
+
+    Cost: n·d products and one sort for each direction.
+
+    References:
+        N. Dym, S. J. Gortler, *Low-dimensional invariant embeddings for universal geometric learning*,
+        Foundations of Computational Mathematics 2024.
+
+    >>> from symjax_learn.algebra.orbits import sorted_projections
+    >>> import jax.numpy as jnp
+    >>> sorted_projections(jnp.asarray([[3.0, 0.0], [1.0, 5.0]]), jnp.eye(2)).tolist()
+    [[1.0, 3.0], [0.0, 5.0]]
+    """
+    values = jnp.asarray(points)
+    lines = jnp.asarray(directions).astype(values.dtype)
+    return jnp.sort(jnp.einsum("...jd,wd->...wj", values, lines, precision="highest"), axis=-1)
+
+
 def gram_form(points: FloatArray, *, oriented: bool = False) -> Float[Array, "*batch entries"]:
     """Invariants of point clouds under O(d), or SO(d), that separate its orbits: the Gram matrix.
 

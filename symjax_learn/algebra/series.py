@@ -4,6 +4,7 @@ Power series are lists of Python integers, the coefficient of t^k at place k.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -111,6 +112,55 @@ def multiset_series(size: int, max_weight: int, weights: Sequence[int]) -> list[
             for total in range(weight, max_weight + 1):
                 table[taken][total] += table[taken - 1][total - weight]
     return [sum(row[total] for row in table) for total in range(max_weight + 1)]
+
+
+def weyl_series(
+    weights: Sequence[Sequence[int]], positive_roots: Sequence[Sequence[int]], max_degree: int
+) -> list[int]:
+    """Invariant polynomials of a connected compact group, by degree: Weyl's integration formula.
+
+    The constant term in z of Π_w 1/(1 − t z^w) · Π_{α>0} (1 − z^α): of the polynomials on the
+    representation with these weights, those that are in the trivial representation.
+
+    Args:
+        weights: of the representation, with multiplicity, as integer vectors of the rank: for SO(3) and
+            harmonics of degree l the m = −l..l; for vectors of SO(2r) the ±e_i, and 0 for SO(2r + 1).
+        positive_roots: α, in the same coordinates: none for a torus, 1 for SO(3), e_i ± e_j for SO(2r),
+            and also e_i for SO(2r + 1).
+        max_degree: the last degree.
+
+    Raises:
+        ValueError: vectors of different lengths.
+
+    Cost: for each weight and degree one pass over the weights of that degree; exact integers.
+
+    References:
+        H. Weyl, *The Classical Groups*, 1946, ch. VII.
+
+    >>> from symjax_learn.algebra.series import weyl_series
+    >>> weyl_series([[m] for m in (-2, -1, 0, 1, 2)], [[1]], 6)  # tr A², tr A³ of traceless A = Aᵀ
+    [1, 0, 1, 1, 1, 1, 2]
+    """
+    lengths = {len(vector) for vector in (*weights, *positive_roots)}
+    if len(lengths) != 1:
+        raise ValueError(f"weights, positive_roots: expected vectors of one length and got {lengths}.")
+    (rank,) = lengths
+    series = [Counter({(0,) * rank: 1})] + [Counter() for _ in range(max_degree)]
+    for weight in weights:
+        for degree in range(1, max_degree + 1):
+            for key, count in series[degree - 1].items():
+                series[degree][_sum(key, weight)] += count
+    numerator: Counter[tuple[int, ...]] = Counter({(0,) * rank: 1})
+    for root in positive_roots:
+        for key, count in list(numerator.items()):
+            numerator[_sum(key, root)] -= count
+    return [
+        sum(count * one[tuple(-k for k in key)] for key, count in numerator.items()) for one in series
+    ]
+
+
+def _sum(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(left, right, strict=True))
 
 
 def integral(averages: Sequence[float]) -> list[int]:
