@@ -145,7 +145,7 @@ CASES = {
             )
         ),
         ValueError,
-        r"generators: together they generate an infinite group, .* passes 50,000 points",
+        r"generators: together they generate an infinite group, .* pass 50,000 points",
     ),
     "generators: not square": (
         lambda: sj.matrix_group([[[1, 0]]]),
