@@ -5,6 +5,7 @@ leaves fixed), optimization (the best of those). This page lists the public name
 """
 
 from symjax_learn import datasets as datasets
+from symjax_learn.algebra import AbstractFiniteGroup as AbstractFiniteGroup
 from symjax_learn.algebra import AbstractGroup as AbstractGroup
 from symjax_learn.algebra import affine_torus_group as affine_torus_group
 from symjax_learn.algebra import alternating_group as alternating_group
@@ -14,12 +15,17 @@ from symjax_learn.algebra import dihedral_group as dihedral_group
 from symjax_learn.algebra import direct_product as direct_product
 from symjax_learn.algebra import hyperoctahedral_group as hyperoctahedral_group
 from symjax_learn.algebra import image_group as image_group
+from symjax_learn.algebra import lie_group as lie_group
 from symjax_learn.algebra import matrix_group as matrix_group
+from symjax_learn.algebra import orthogonal_group as orthogonal_group
 from symjax_learn.algebra import permutation_group as permutation_group
 from symjax_learn.algebra import point_group as point_group
 from symjax_learn.algebra import sign_group as sign_group
 from symjax_learn.algebra import signed_permutation_group as signed_permutation_group
+from symjax_learn.algebra import special_orthogonal_group as special_orthogonal_group
+from symjax_learn.algebra import special_unitary_group as special_unitary_group
 from symjax_learn.algebra import symmetric_group as symmetric_group
+from symjax_learn.algebra import translation_group as translation_group
 from symjax_learn.algebra import trivial_group as trivial_group
 from symjax_learn.algebra import wreath_product as wreath_product
 from symjax_learn.algebra import young_group as young_group

@@ -15,7 +15,7 @@ eigenfunction, ``Φ`` the matrix of features, ``η`` the penalty.
 """
 
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,30 @@ FloatArray = Float[AnyArray, "..."]
 IntArray = Int[AnyArray, "..."]
 # One group element, or a batch of them along leading axes.
 Element = PyTree[AnyArray]
+
+
+class Precise(NamedTuple):
+    """A float64 array in every session: what the session's precision holds of it, and the rest.
+
+    Attributes:
+        rounded: in the session's precision.
+        rest: the difference.
+    """
+
+    rounded: Float[AnyArray, "..."]
+    rest: Float[AnyArray, "..."]
+
+    @property
+    def exact(self) -> Float[np.ndarray, "..."]:
+        """The float64 array (NumPy): to the last bit, or to 48 bits from two float32 arrays."""
+        return np.asarray(self.rounded, np.float64) + np.asarray(self.rest, np.float64)
+
+
+def precise(values: Float[np.ndarray, "..."]) -> Precise:
+    """A float64 array as :class:`Precise`."""
+    with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
+        rounded = jnp.asarray(values, float)
+        return Precise(rounded, jnp.asarray(values - np.asarray(rounded, np.float64), float))
 
 
 def is_traced(*trees: Any) -> bool:

@@ -14,7 +14,15 @@ from symjax_learn.algebra.catalogue import trivial_group as trivial_group
 from symjax_learn.algebra.catalogue import young_group as young_group
 from symjax_learn.algebra.coxeter import coxeter_group as coxeter_group
 from symjax_learn.algebra.crystals import point_group as point_group
+from symjax_learn.algebra.groups import AbstractFiniteGroup as AbstractFiniteGroup
 from symjax_learn.algebra.groups import AbstractGroup as AbstractGroup
+from symjax_learn.algebra.lie import LieGroup as LieGroup
+from symjax_learn.algebra.lie import TranslationGroup as TranslationGroup
+from symjax_learn.algebra.lie import lie_group as lie_group
+from symjax_learn.algebra.lie import orthogonal_group as orthogonal_group
+from symjax_learn.algebra.lie import special_orthogonal_group as special_orthogonal_group
+from symjax_learn.algebra.lie import special_unitary_group as special_unitary_group
+from symjax_learn.algebra.lie import translation_group as translation_group
 from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
 from symjax_learn.algebra.matrices import matrix_group as matrix_group
 from symjax_learn.algebra.permutations import PermutationGroup as PermutationGroup

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, FloatArray, IntArray, as_array
+from symjax_learn._types import FloatArray, IntArray, as_array
 from symjax_learn.algebra.groups import (
-    AbstractGroup,
+    AbstractFiniteGroup,
     AbstractSampler,
     Transversals,
+    times_vector,
     with_chain,
 )
 
@@ -33,7 +34,7 @@ class AffineMap(NamedTuple):
     shift: IntArray
 
 
-class AffineTorusGroup(AbstractGroup):
+class AffineTorusGroup(AbstractFiniteGroup):
     """Maps x ↦ Ax + b of R^degree/Z^degree, A an integer matrix and b rational: exact arithmetic.
 
     Attributes:
@@ -58,7 +59,7 @@ class AffineTorusGroup(AbstractGroup):
 
     def compose(self, g: AffineMap, h: AffineMap) -> AffineMap:
         """First h, then g: matrix AB, shift Ab' + b, reduced modulo one period."""
-        moved, shift = jnp.broadcast_arrays(_times_vector(g.matrix, h.shift), g.shift)
+        moved, shift = jnp.broadcast_arrays(times_vector(g.matrix, h.shift), g.shift)
         matrix = jnp.einsum("...ij,...jk->...ik", g.matrix, h.matrix)
         return AffineMap(matrix, (moved + shift) % self.denominator)
 
@@ -69,11 +70,11 @@ class AffineTorusGroup(AbstractGroup):
         of the metric, and the entries of A⁻¹ are integers.
         """
         inverse = jnp.round(jnp.linalg.inv(g.matrix.astype(float))).astype(jnp.int32)
-        return AffineMap(inverse, -_times_vector(inverse, g.shift) % self.denominator)
+        return AffineMap(inverse, -times_vector(inverse, g.shift) % self.denominator)
 
     def apply(self, g: AffineMap, vectors: FloatArray) -> FloatArray:
         """The linear part: Ax."""
-        return _times_vector(g.matrix.astype(vectors.dtype), jnp.asarray(vectors))
+        return times_vector(g.matrix, vectors)
 
     def shift(self, g: AffineMap) -> Float[Array, "*batch d"]:
         """The shift b, as a fraction of one period."""
@@ -236,8 +237,3 @@ def _infinite_generator(matrices: np.ndarray) -> str:
                 return f"generator {row} generates"
             power = power @ matrix
     return "the generators together generate"
-
-
-def _times_vector(matrix: AnyArray, vectors: AnyArray) -> Array:
-    # Highest precision: accelerators would otherwise round the factors to 10 bits.
-    return jnp.einsum("...ij,...j->...i", matrix, vectors, precision="highest")

@@ -46,16 +46,23 @@ class AbstractGroup(eqx.Module):
     broadcast. A group is itself a pytree and passes through ``jax.jit``.
 
     Attributes:
-        generators: a batch of elements, one leading axis (of length 0 for the trivial group).
+        generators: a batch of elements, one leading axis (of length 0 for the trivial group). Where
+            there is a Lie algebra, they and its exponentials together generate the group.
         order: |G|, an exact integer, or ``math.inf``.
         degree: the dimension of the vectors that the group moves.
-        sampler: a closed form of the family, or the transversals of a stabilizer chain.
+        sampler: a closed form of the family, the transversals of a stabilizer chain, or ``None`` where
+            no sampler is known.
     """
 
     generators: eqx.AbstractVar[Element]
     order: eqx.AbstractVar[int | float]
     degree: eqx.AbstractVar[int]
     sampler: eqx.AbstractVar[AbstractSampler | Transversals | None]
+
+    @property
+    @abc.abstractmethod
+    def lie_algebra(self) -> Element | None:
+        """A basis of the Lie algebra, along one leading axis; ``None`` for finite groups."""
 
     @property
     @abc.abstractmethod
@@ -75,8 +82,16 @@ class AbstractGroup(eqx.Module):
         """``matrix(g) @ vectors`` without the matrix; ``g`` and ``(*batch, degree)`` broadcast."""
 
     @abc.abstractmethod
+    def exponential(self, a: Element) -> Element:
+        """exp(a), for elements a of the Lie algebra."""
+
+    @abc.abstractmethod
     def faithful(self, g: Element) -> Int[np.ndarray, "batch points"]:
-        """A faithful action on finitely many points, as rows of images (a homomorphism; NumPy)."""
+        """A faithful action on finitely many points, as rows of images (a homomorphism; NumPy).
+
+        Raises:
+            ValueError: the group is infinite.
+        """
 
     @abc.abstractmethod
     def from_faithful(self, images: Int[np.ndarray, "batch points"]) -> Element:
@@ -86,6 +101,11 @@ class AbstractGroup(eqx.Module):
     def num_generators(self) -> int:
         """The number of generators."""
         return jax.tree.leaves(self.generators)[0].shape[0]
+
+    @property
+    def dimension(self) -> int:
+        """The dimension of G as a manifold: 0 for finite groups."""
+        return 0 if self.lie_algebra is None else jax.tree.leaves(self.lie_algebra)[0].shape[0]
 
     def matrix(self, g: Element) -> Float[Array, "*batch d d"]:
         """The matrix of g on R^degree (of its linear part, for an affine group)."""
@@ -99,6 +119,9 @@ class AbstractGroup(eqx.Module):
         Args:
             key: a JAX random key.
             shape: the batch shape.
+
+        Raises:
+            ValueError: no sampler of this group is known.
 
         Cost: Π shape products of one element per level of the stabilizer chain, or a closed form.
         """
@@ -139,6 +162,31 @@ class AbstractGroup(eqx.Module):
     def contains(self, g: Element) -> np.ndarray:
         """Membership of each element of a one-axis batch, exact (NumPy)."""
         return stabilizer_chain(self.faithful(self.generators)).contains(self.faithful(g))
+
+
+class AbstractFiniteGroup(AbstractGroup):
+    """A group without a Lie algebra."""
+
+    @property
+    def lie_algebra(self) -> None:
+        """None: the group is finite."""
+        return
+
+    def exponential(self, a: Element) -> Element:
+        """Refused: there is no Lie algebra."""
+        raise ValueError(f"a: {type(self).__name__} is finite and has no Lie algebra; got {a!r}.")
+
+
+def matrix_product(g: AnyArray, h: AnyArray) -> Array:
+    """Gh, batches broadcasting."""
+    # Highest precision: accelerators would otherwise round the factors to 10 bits.
+    return jnp.einsum("...ij,...jk->...ik", g, h, precision="highest")
+
+
+def times_vector(g: AnyArray, vectors: AnyArray) -> Array:
+    """Gx in the dtype of x, batches broadcasting."""
+    vectors = jnp.asarray(vectors)
+    return jnp.einsum("...ij,...j->...i", g.astype(vectors.dtype), vectors, precision="highest")
 
 
 def describe_order(order: int | float) -> str:
@@ -191,7 +239,11 @@ def sample_one(group: AbstractGroup, key: Key) -> Element:
     """One uniform element, traceable."""
     if isinstance(group.sampler, AbstractSampler):
         return group.sampler(key)
-    assert group.sampler is not None
+    if group.sampler is None:
+        raise ValueError(
+            f"sample: no sampler of this {type(group).__name__} is known; give one where it is made, as "
+            "lie_group(..., sample=...)."
+        )
     elements, sizes = group.sampler.elements, group.sampler.sizes
     rows = jax.random.randint(key, sizes.shape, 0, sizes)
 

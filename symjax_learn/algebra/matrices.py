@@ -9,8 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import FloatArray, as_array
-from symjax_learn.algebra.groups import AbstractGroup, AbstractSampler, Transversals, with_chain
+from symjax_learn._types import FloatArray, Precise, as_array, precise
+from symjax_learn.algebra.groups import (
+    AbstractFiniteGroup,
+    AbstractSampler,
+    Transversals,
+    matrix_product,
+    times_vector,
+    with_chain,
+)
 from symjax_learn.algebra.stabilizers import few_generators, stabilizer_chain
 
 # AᵀA − 1 may reach this; what the generators do to the orbit must close to the same accuracy.
@@ -22,7 +29,7 @@ _MAX_ORBIT = 50_000
 _MAX_ELEMENT_ORDER = 10_000
 
 
-class MatrixGroup(AbstractGroup):
+class MatrixGroup(AbstractFiniteGroup):
     """A finite group of orthogonal matrices of R^degree; its elements are the matrices.
 
     Exactly known is how it permutes an orbit that spans the space, which is faithful: an element is the
@@ -31,14 +38,12 @@ class MatrixGroup(AbstractGroup):
 
     Attributes:
         images: ``(k, N)``, the generators as permutations of the orbit.
-        orbit: ``(N, degree)``, unit vectors, the frame first.
-        correction: what rounding to the session's precision took from the orbit, so that set-up work
-            has float64 matrices in every session.
+        orbit: ``(N, degree)``, unit vectors, the frame first; set-up work has float64 matrices in
+            every session.
     """
 
     images: Int[np.ndarray | Array, "k N"]
-    orbit: Float[np.ndarray | Array, "N d"]
-    correction: Float[np.ndarray | Array, "N d"]
+    orbit: Precise
     order: int | float = eqx.field(static=True)
     degree: int = eqx.field(static=True)
     sampler: AbstractSampler | Transversals | None
@@ -55,8 +60,7 @@ class MatrixGroup(AbstractGroup):
 
     def compose(self, g: FloatArray, h: FloatArray) -> Float[Array, "*batch d d"]:
         """The matrix product gh."""
-        # Highest precision: accelerators would otherwise round the factors to 10 bits.
-        return jnp.einsum("...ij,...jk->...ik", g, h, precision="highest")
+        return matrix_product(g, h)
 
     def inverse(self, g: FloatArray) -> Float[Array, "*batch d d"]:
         """The transpose."""
@@ -64,12 +68,11 @@ class MatrixGroup(AbstractGroup):
 
     def apply(self, g: FloatArray, vectors: FloatArray) -> FloatArray:
         """Gx."""
-        vectors = jnp.asarray(vectors)
-        return jnp.einsum("...ij,...j->...i", g.astype(vectors.dtype), vectors, precision="highest")
+        return times_vector(g, vectors)
 
     def faithful(self, g: FloatArray) -> Int[np.ndarray, "batch N"]:
         """The permutation of the orbit; raises for matrices that do not permute it."""
-        orbit = self._exact_orbit()
+        orbit = self.orbit.exact
         rows, distances = _nearest(orbit, np.einsum("gij,pj->gpi", np.asarray(g, np.float64), orbit))
         strangers = np.flatnonzero(distances.max(axis=1, initial=0.0) > _SAME)
         if len(strangers):
@@ -81,12 +84,9 @@ class MatrixGroup(AbstractGroup):
 
     def from_faithful(self, images: Int[np.ndarray, "batch N"]) -> Float[np.ndarray, "batch d d"]:
         """The matrices that carry the frame to its images."""
-        orbit = self._exact_orbit()
+        orbit = self.orbit.exact
         moved = orbit[np.asarray(images)[..., : self.degree]]
         return np.linalg.solve(orbit[: self.degree], moved).swapaxes(-1, -2)
-
-    def _exact_orbit(self) -> Float[np.ndarray, "N d"]:
-        return np.asarray(self.orbit, np.float64) + np.asarray(self.correction, np.float64)
 
 
 def matrix_group(generators: Any) -> MatrixGroup:
@@ -121,12 +121,10 @@ def matrix_group(generators: Any) -> MatrixGroup:
             "an infinite group, and matrix_group makes finite ones."
         )
     images = images[few_generators(images, stabilizer_chain(images).order)]
-    rounded = jnp.asarray(orbit, float)
     return with_chain(
         MatrixGroup(  # pyright: ignore[reportCallIssue] (generators are a property here)
             images=jnp.asarray(images.astype(np.int32)),
-            orbit=rounded,
-            correction=jnp.asarray(orbit - np.asarray(rounded, np.float64), float),
+            orbit=precise(orbit),
             order=1,
             degree=matrices.shape[1],
             sampler=None,

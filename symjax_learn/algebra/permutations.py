@@ -15,7 +15,7 @@ from jaxtyping import Array, Int
 
 from symjax_learn._types import AnyArray, FloatArray, IntArray, Key, as_array
 from symjax_learn.algebra.groups import (
-    AbstractGroup,
+    AbstractFiniteGroup,
     AbstractSampler,
     Transversals,
     with_chain,
@@ -29,7 +29,7 @@ class SignedPermutation(NamedTuple):
     signs: IntArray
 
 
-class PermutationGroup(AbstractGroup):
+class PermutationGroup(AbstractFiniteGroup):
     """Permutations of the coordinates of R^degree. Elements are int32 images ``(*batch, degree)``."""
 
     generators: Int[Array, "k d"]
@@ -63,7 +63,7 @@ class PermutationGroup(AbstractGroup):
         return jnp.asarray(images, jnp.int32)
 
 
-class SignedPermutationGroup(AbstractGroup):
+class SignedPermutationGroup(AbstractFiniteGroup):
     """Signed permutations of the coordinates of R^degree."""
 
     generators: SignedPermutation

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from symjax_learn._types import Element, FloatArray, IntArray, Key, checked_count
+from symjax_learn._types import AnyArray, Element, FloatArray, IntArray, Key, checked_count
 from symjax_learn.algebra.groups import AbstractGroup, AbstractSampler, Transversals, sample_one
 
 
@@ -45,6 +45,24 @@ class ProductGroup(AbstractGroup):
         return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *rows)
 
     @property
+    def lie_algebra(self) -> Element | None:
+        """Those of the factors, with zeros of the others; ``None`` in the place of a finite factor."""
+        if self.order != math.inf:
+            return None
+        offsets = [0, *itertools.accumulate(factor.dimension for factor in self.factors)]
+
+        def embedded(factor: AbstractGroup, offset: int) -> Element | None:
+            def place(leaf: AnyArray) -> Array:
+                wide = jnp.zeros((offsets[-1], *leaf.shape[1:]))
+                return wide.at[offset : offset + len(leaf)].set(jnp.asarray(leaf, float))
+
+            return None if factor.lie_algebra is None else jax.tree.map(place, factor.lie_algebra)
+
+        return tuple(
+            embedded(factor, offset) for factor, offset in zip(self.factors, offsets[:-1], strict=True)
+        )
+
+    @property
     def sampler(  # pyright: ignore[reportIncompatibleVariableOverride]
         self,
     ) -> AbstractSampler | Transversals | None:
@@ -70,6 +88,14 @@ class ProductGroup(AbstractGroup):
         blocks = jnp.split(jnp.asarray(vectors), ends, axis=-1)
         moved = [f.apply(a, block) for f, a, block in zip(self.factors, g, blocks, strict=True)]
         return jnp.concatenate(moved, axis=-1)
+
+    def exponential(self, a: Element) -> Element:
+        """Factor by factor; the identities of finite factors."""
+        batch = _batch_shape(self, a)
+        return tuple(
+            _repeated(factor.identity, batch) if part is None else factor.exponential(part)
+            for factor, part in zip(self.factors, a, strict=True)
+        )
 
     def faithful(self, g: Element) -> Int[np.ndarray, "batch points"]:
         """On the disjoint union of the points of the factors."""
@@ -148,6 +174,20 @@ class WreathGroup(AbstractGroup):
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
 
     @property
+    def lie_algebra(self) -> Element | None:
+        """That of the inner group on each block in turn, with zeros on the others."""
+        n = self.num_blocks
+
+        def place(leaf: AnyArray) -> Array:
+            wide = jnp.zeros((n, leaf.shape[0], n, *leaf.shape[1:]))
+            blocks = np.arange(n)
+            wide = wide.at[blocks, :, blocks].set(jnp.asarray(leaf, float))
+            return wide.reshape(n * leaf.shape[0], n, *leaf.shape[1:])
+
+        algebra = self.inner.lie_algebra
+        return None if algebra is None else jax.tree.map(place, algebra)
+
+    @property
     def sampler(  # pyright: ignore[reportIncompatibleVariableOverride]
         self,
     ) -> AbstractSampler | Transversals | None:
@@ -158,8 +198,7 @@ class WreathGroup(AbstractGroup):
     def identity(self) -> WreathElement:
         """Identities in place."""
         n = self.num_blocks
-        inner = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (n, *leaf.shape)), self.inner.identity)
-        return WreathElement(inner, jnp.arange(n, dtype=jnp.int32))
+        return WreathElement(_repeated(self.inner.identity, (n,)), jnp.arange(n, dtype=jnp.int32))
 
     def compose(self, g: WreathElement, h: WreathElement) -> WreathElement:
         """First h, then g: block i is moved by h_i, and then by the g of the place where it is."""
@@ -186,6 +225,11 @@ class WreathGroup(AbstractGroup):
             axis=-2,
         )
         return moved.reshape(*shape[:-1], self.degree)
+
+    def exponential(self, a: Element) -> WreathElement:
+        """Block by block, in place."""
+        images = _repeated(self.identity.images, _batch_shape(self, a))
+        return WreathElement(self.inner.exponential(a), images)
 
     def faithful(self, g: WreathElement) -> Int[np.ndarray, "batch points"]:
         """On n copies of the points of the inner group."""
@@ -246,7 +290,7 @@ def direct_product(*groups: AbstractGroup) -> ProductGroup:
         factors += group.factors if isinstance(group, ProductGroup) else [group]
     return ProductGroup(  # pyright: ignore[reportCallIssue] (generators and sampler are properties)
         factors=tuple(factors),
-        order=math.prod(factor.order for factor in factors),
+        order=_order(*(factor.order for factor in factors)),
         degree=sum(factor.degree for factor in factors),
     )
 
@@ -272,9 +316,24 @@ def wreath_product(inner: AbstractGroup, n: int) -> WreathGroup:
     return WreathGroup(  # pyright: ignore[reportCallIssue] (generators and sampler are properties)
         inner=inner,
         num_blocks=n,
-        order=inner.order**n * math.factorial(n),
+        order=_order(*[inner.order] * n, math.factorial(n)),
         degree=n * inner.degree,
     )
+
+
+def _batch_shape(group: AbstractGroup, a: Element) -> tuple[int, ...]:
+    """The leading axes of elements of the Lie algebra."""
+    leaf, basis = jax.tree.leaves(a)[0], jax.tree.leaves(group.lie_algebra)[0]
+    return leaf.shape[: leaf.ndim - basis.ndim + 1]
+
+
+def _repeated(g: Element, batch: tuple[int, ...]) -> Element:
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, batch + leaf.shape), g)
+
+
+def _order(*orders: int | float) -> int | float:
+    """The product; exact integers of any size, or infinity (an integer beyond 2^1024 is no float)."""
+    return math.inf if math.inf in orders else math.prod(orders)
 
 
 def _num_points(group: AbstractGroup) -> int:

@@ -1,5 +1,6 @@
 """How each group moves the points of each space, and the matrices D(g) on its eigenspaces."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from symjax_learn.algebra.affine import AffineTorusGroup
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
+from symjax_learn.algebra.products import ProductGroup, WreathGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
@@ -21,7 +23,8 @@ from symjax_learn.geometry.torus import Torus
 # D(g) by least squares must reproduce φ(g⁻¹x) to this absolute accuracy (float64).
 _FIT_TOLERANCE = 1e-8
 
-# Groups of signed permutations, and the groups that act on the cubic torus and on the sphere.
+# Groups of signed permutations, and the groups that act on the cubic torus and on the sphere, as their
+# products do.
 _MONOMIAL_GROUPS = (PermutationGroup, SignedPermutationGroup)
 _GROUPS_ON = {Torus: (*_MONOMIAL_GROUPS, AffineTorusGroup), Sphere: (*_MONOMIAL_GROUPS, MatrixGroup)}
 
@@ -135,8 +138,10 @@ class Action(eqx.Module):
         """
         if isinstance(self.space, Torus) and self.user_act is None:
             return [_torus_representation(self, self.space, level, g) for level in levels]
-        if isinstance(self.group, MatrixGroup):  # the exact elements, of which float32 ones are rounded
-            g = self.group.from_faithful(self.group.faithful(g))
+        if any(isinstance(factor, MatrixGroup) for factor in factors(self.group)):
+            g = self.group.from_faithful(
+                self.group.faithful(g)
+            )  # exact, where float32 elements are rounded
         return _fitted_representations(self, levels, g)
 
     def representation(self, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
@@ -149,11 +154,42 @@ def _act(action: Action, g: Element, points: Array) -> Array:
     if action.user_act is not None:
         return _vectorized(action, action.user_act, g, points)
     moved = jnp.asarray(action.group.apply(g, points))
-    if isinstance(action.group, AffineTorusGroup) and isinstance(action.space, Torus):
-        shift = (action.space.period * action.group.shift(g)).astype(points.dtype)
-        moved, shift = jnp.broadcast_arrays(moved, shift)
-        moved = moved + shift
+    if isinstance(action.space, Torus):
+        shift = _shift(action.group, g)
+        if shift is not None:
+            moved, shift = jnp.broadcast_arrays(
+                moved, (action.space.period * shift).astype(points.dtype)
+            )
+            moved = moved + shift
     return moved
+
+
+def factors(group: AbstractGroup) -> tuple[AbstractGroup, ...]:
+    """The groups that a direct or a wreath product is made of; a group that is no product, alone."""
+    if isinstance(group, ProductGroup):
+        return tuple(part for factor in group.factors for part in factors(factor))
+    return factors(group.inner) if isinstance(group, WreathGroup) else (group,)
+
+
+def _shift(group: AbstractGroup, g: Element) -> Array | None:
+    """The shift b of x ↦ Ax + b, as a fraction of a period; ``None`` for linear groups."""
+    if not any(isinstance(factor, AffineTorusGroup) for factor in factors(group)):
+        return None
+    if isinstance(group, ProductGroup):
+        parts = [_shift(factor, a) for factor, a in zip(group.factors, g, strict=True)]
+        known = [
+            jnp.zeros((factor.degree,)) if part is None else part
+            for factor, part in zip(group.factors, parts, strict=True)
+        ]
+        batch = jnp.broadcast_shapes(*(part.shape[:-1] for part in known))
+        return jnp.concatenate([jnp.broadcast_to(p, (*batch, p.shape[-1])) for p in known], axis=-1)
+    if isinstance(group, WreathGroup):
+        blocks = _shift(group.inner, g.inner)
+        assert blocks is not None
+        places = jnp.argsort(g.images, axis=-1)[..., None]
+        return jnp.take_along_axis(blocks, places, axis=-2).reshape(*blocks.shape[:-2], group.degree)
+    assert isinstance(group, AffineTorusGroup)
+    return group.shift(g)
 
 
 def _vectorized(
@@ -215,7 +251,8 @@ def action(
     Args:
         space: the space.
         group: permutations and signed permutations on ``Torus`` and ``Sphere``, affine maps on
-            ``Torus``, orthogonal matrices on ``Sphere``; any group with ``act``.
+            ``Torus``, finite groups of orthogonal matrices on ``Sphere``, direct and wreath products of
+            these on consecutive blocks of coordinates; any group with ``act``.
         act: ``act(g, point) -> point`` for one element and one point, by isometries, a left action:
             act(gh, x) = act(g, act(h, x)). Written with ``jax.numpy``; batches are added here.
 
@@ -234,10 +271,11 @@ def action(
         if not callable(act):
             raise TypeError(f"act: expected a function act(g, point) and got {act!r}.")
         return Action(space, group, act)
-    if not isinstance(group, _GROUPS_ON.get(type(space), ())):
+    parts = factors(group)
+    if not all(isinstance(part, _GROUPS_ON.get(type(space), ())) for part in parts):
         hint = (
             "use affine_torus_group, whose matrices are integers"
-            if isinstance(space, Torus) and isinstance(group, MatrixGroup)
+            if isinstance(space, Torus) and any(isinstance(part, MatrixGroup) for part in parts)
             else "give one as action(space, group, act=...)"
         )
         raise TypeError(
@@ -249,10 +287,12 @@ def action(
             f"group: it moves {group.degree} coordinates and points of the space have {coordinates}; "
             f"make the group of degree {coordinates}, or the space of points with {group.degree}."
         )
-    if isinstance(group, AffineTorusGroup):
-        matrices = np.asarray(group.generators.matrix)
+    for part in parts:
+        if not isinstance(part, AffineTorusGroup):
+            continue
+        matrices = np.asarray(part.generators.matrix)
         grams = np.einsum("gji,gjk->gik", matrices, matrices)
-        bad = np.flatnonzero((grams != np.eye(group.degree, dtype=int)).any(axis=(1, 2)))
+        bad = np.flatnonzero((grams != np.eye(part.degree, dtype=int)).any(axis=(1, 2)))
         if len(bad):
             raise ValueError(
                 f"group: generator {bad[0]} has the linear part {matrices[bad[0]].tolist()}, which is "
@@ -283,9 +323,12 @@ def checked_action(action: object) -> Action:
     return action
 
 
-def signed_affine(action: Action, g: Element) -> SignedAffine:
+def signed_affine(group: AbstractGroup, g: Element) -> SignedAffine:
     """A one-axis batch of elements of a coordinate group on the cubic torus, exactly."""
-    group = action.group
+    if isinstance(group, ProductGroup):
+        return _side_by_side([signed_affine(f, a) for f, a in zip(group.factors, g, strict=True)])
+    if isinstance(group, WreathGroup):
+        return _wreath(group, g)
     if isinstance(group, AffineTorusGroup):
         matrices = np.asarray(g.matrix)
         images = np.argmax(matrices != 0, axis=1)
@@ -296,6 +339,36 @@ def signed_affine(action: Action, g: Element) -> SignedAffine:
     else:
         images, signs = np.asarray(g), np.ones_like(np.asarray(g))
     return SignedAffine(images, signs, np.zeros(images.shape, np.int64), 1)
+
+
+def _side_by_side(parts: Sequence[SignedAffine]) -> SignedAffine:
+    """Each on its own block of coordinates."""
+    denominator = math.lcm(*(part.denominator for part in parts))
+    starts = np.cumsum([0, *(part.images.shape[1] for part in parts)])
+    return SignedAffine(
+        np.concatenate(
+            [part.images + start for part, start in zip(parts, starts, strict=False)], axis=1
+        ),
+        np.concatenate([part.signs for part in parts], axis=1),
+        np.concatenate([part.shifts * (denominator // part.denominator) for part in parts], axis=1),
+        denominator,
+    )
+
+
+def _wreath(group: WreathGroup, g: Element) -> SignedAffine:
+    """Coordinate c of block i is moved within the block by the i-th inner element, and then with it."""
+    places, width = np.asarray(g.images), group.inner.degree
+    batch, blocks = places.shape
+    inner = signed_affine(
+        group.inner, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), g.inner)
+    )
+    images = inner.images.reshape(batch, blocks, width) + width * places[:, :, None]
+    shifts = np.empty((batch, blocks, width), np.int64)
+    np.put_along_axis(shifts, places[:, :, None], inner.shifts.reshape(shifts.shape), axis=1)
+    flat = (batch, blocks * width)
+    return SignedAffine(
+        images.reshape(flat), inner.signs.reshape(flat), shifts.reshape(flat), inner.denominator
+    )
 
 
 def find_rows(
@@ -322,7 +395,7 @@ def find_rows(
 def _torus_representation(
     action: Action, space: Torus, level: Level, g: Element
 ) -> Float[np.ndarray, "batch m m"]:
-    elements = signed_affine(action, g)
+    elements = signed_affine(action.group, g)
     (half,) = space.half_frequencies([level])
     if level.key == 0:
         return np.ones((len(elements.images), 1, 1))

@@ -28,6 +28,7 @@ from symjax_learn.invariants.action import (
     Action,
     SignedAffine,
     as_action,
+    factors,
     find_rows,
     signed_affine,
 )
@@ -93,7 +94,7 @@ def level_counts(
     if action.user_act is not None or not isinstance(action.space, Torus | Sphere):
         return None, "none"
     if isinstance(action.space, Sphere):
-        if isinstance(action.group, MatrixGroup) and action.order > MAX_MATRIX_ORDER:
+        if _has_matrices(action.group) and action.order > MAX_MATRIX_ORDER:
             return None, "none"
         return _sphere_counts(action, [level_degree(level) for level in levels])
     if isinstance(action.group.sampler, YoungSampler | SignedSampler):
@@ -153,10 +154,12 @@ def _sphere_counts(
     largest, group = max(degrees), action.group
     if isinstance(group.sampler, YoungSampler | SignedSampler):
         series, source = _orbit_series(group.sampler, largest, _sphere_weights), "molien"
-    elif isinstance(group, MatrixGroup):
-        series, source = molien_series(np.asarray(group.elements()), largest), "character"
+    elif _has_matrices(group):
+        with jax.enable_x64(True):
+            matrices = np.asarray(group.matrix(group.elements()))
+        series, source = molien_series(matrices, largest), "character"
     elif action.order <= MAX_CHARACTER_ORDER:
-        elements = signed_affine(action, action.elements())
+        elements = signed_affine(action.group, action.elements())
         types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
         total = [0] * (largest + 1)
         for cycles, times in types.items():
@@ -168,6 +171,11 @@ def _sphere_counts(
     return [series[d] - (series[d - 2] if d >= 2 else 0) for d in degrees], source
 
 
+def _has_matrices(group: AbstractGroup) -> bool:
+    """Whether elements are more than signed permutations."""
+    return any(isinstance(factor, MatrixGroup) for factor in factors(group))
+
+
 def _monomial_count(action: Action, degree: int) -> int:
     """Invariant polynomials of one degree: orbits of monomials whose signs are consistent."""
     d = action.degree
@@ -175,7 +183,7 @@ def _monomial_count(action: Action, degree: int) -> int:
     bars = bars.reshape(-1, d - 1)
     edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, degree + d - 1)))
     exponents = np.diff(edges, axis=1) - 1
-    generators = signed_affine(action, action.generators)
+    generators = signed_affine(action.group, action.generators)
     moved = np.empty((len(generators.images), *exponents.shape), np.int64)
     for row, images in enumerate(generators.images):
         moved[row][:, images] = exponents
@@ -185,7 +193,7 @@ def _monomial_count(action: Action, degree: int) -> int:
 
 def _character_counts(action: Action, levels: Sequence[Level]) -> list[int]:
     """Burnside: the average over G of the trace on each level."""
-    elements = signed_affine(action, action.elements())
+    elements = signed_affine(action.group, action.elements())
     norms = [level_norm(level) for level in levels]
     total = np.zeros(max(norms) + 1)
     for cycles, multiplicity in Counter(_cycle_types(elements)).items():

@@ -14,8 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from symjax_learn._types import Precise
 from symjax_learn.algebra.affine import AffineMap, AffineTorusGroup
 from symjax_learn.algebra.groups import Transversals
+from symjax_learn.algebra.lie import (
+    LieGroup,
+    RotationSampler,
+    SpecialUnitarySampler,
+    TorusSampler,
+    TranslationGroup,
+    TranslationSampler,
+)
 from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.permutations import (
     AlternatingSampler,
@@ -42,19 +51,26 @@ _CONSTRUCTORS: tuple[type, ...] = (
     AlternatingSampler,
     Certificate,
     InvariantBasis,
+    LieGroup,
     LinearCombinations,
     MatrixGroup,
     PermutationGroup,
     PlaneWaveSums,
+    Precise,
     ProductGroup,
     Report,
+    RotationSampler,
     SignedPermutation,
     SignedPermutationGroup,
     SignedSampler,
+    SpecialUnitarySampler,
     SpectralModel,
     Sphere,
     SphericalHarmonics,
     Torus,
+    TorusSampler,
+    TranslationGroup,
+    TranslationSampler,
     Transversals,
     WreathElement,
     WreathGroup,

@@ -18,8 +18,14 @@ def generated_levels(action: Action, levels: Sequence[Level], memory_limit: int)
     Cost: k·m² for the constraints and m³ for each eigenspace of dimension m; never |G|.
 
     Raises:
-        ValueError: an eigenspace too large for a dense matrix, or a null space without a clear gap.
+        ValueError: a continuous group, an eigenspace too large for a dense matrix, or a null space
+            without a clear gap.
     """
+    if action.group.lie_algebra is not None:
+        raise ValueError(
+            f"group: {type(action.group).__name__} is continuous, and no route for continuous groups is "
+            "built yet; bases are of finite groups."
+        )
     k = max(1, action.group.num_generators)
     squares = sum(level.multiplicity**2 for level in levels)
     largest = max(level.multiplicity for level in levels)

@@ -45,7 +45,7 @@ def torus_orbits(
     norms = np.sum(frequencies.astype(np.int64) ** 2, axis=1)
     kept = np.isin(norms, [level_norm(level) for level in levels])
     frequencies, norms = frequencies[kept], norms[kept]
-    generators = signed_affine(action, action.generators)
+    generators = signed_affine(action.group, action.generators)
     targets = np.empty((len(generators.images), len(frequencies)), np.int64)
     phases = np.empty_like(targets)
     for row in range(len(targets)):  # one generator at a time: the moved table is large
