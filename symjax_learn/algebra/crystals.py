@@ -117,8 +117,7 @@ def space_group(number: int | str) -> AffineTorusGroup:
 
     A is a signed permutation for 185 groups, which therefore act on the cubic ``Torus(3)``. The other
     45, the trigonal and hexagonal ones on hexagonal axes, are isometries of the hexagonal lattice only,
-    and ``action(Torus(3), group)`` refuses them. A cubic torus asks nothing of the true cell: functions
-    of the fractions with the symmetry of the crystal.
+    and ``action(Torus(3), group)`` refuses them. Lengths and angles of the true cell do not enter.
 
     Args:
         number: 1 to 230, or the short Hermann–Mauguin symbol of the setting above, as ``"Pm-3m"``,
@@ -130,7 +129,7 @@ def space_group(number: int | str) -> AffineTorusGroup:
         TypeError: no integer and no string.
         ValueError: no such number, or an unknown symbol, with what comes close.
 
-    Cost: a multiplication table of the group, and a stabilizer chain: 10 ms.
+    Cost: a multiplication table of the group, and a stabilizer chain: about 15 ms.
 
     References:
         *International Tables for Crystallography*, vol. A, part 2.
