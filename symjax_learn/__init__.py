@@ -22,6 +22,7 @@ from symjax_learn.algebra import permutation_group as permutation_group
 from symjax_learn.algebra import point_group as point_group
 from symjax_learn.algebra import sign_group as sign_group
 from symjax_learn.algebra import signed_permutation_group as signed_permutation_group
+from symjax_learn.algebra import space_group as space_group
 from symjax_learn.algebra import special_orthogonal_group as special_orthogonal_group
 from symjax_learn.algebra import special_unitary_group as special_unitary_group
 from symjax_learn.algebra import symmetric_group as symmetric_group

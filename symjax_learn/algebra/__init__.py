@@ -14,6 +14,7 @@ from symjax_learn.algebra.catalogue import trivial_group as trivial_group
 from symjax_learn.algebra.catalogue import young_group as young_group
 from symjax_learn.algebra.coxeter import coxeter_group as coxeter_group
 from symjax_learn.algebra.crystals import point_group as point_group
+from symjax_learn.algebra.crystals import space_group as space_group
 from symjax_learn.algebra.groups import AbstractFiniteGroup as AbstractFiniteGroup
 from symjax_learn.algebra.groups import AbstractGroup as AbstractGroup
 from symjax_learn.algebra.lie import LieGroup as LieGroup

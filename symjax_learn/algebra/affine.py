@@ -101,10 +101,11 @@ class AffineTorusGroup(AbstractFiniteGroup):
 
     def from_faithful(self, images: Int[np.ndarray, "batch points"]) -> AffineMap:
         """Read A off the images of the unit vectors, the first rows, and b off that of the origin."""
-        lattice, origin = jnp.asarray(self.lattice_orbit), jnp.asarray(self.origin_orbit)
-        columns = lattice[jnp.asarray(images[..., : self.degree])]
-        shifts = origin[jnp.asarray(images[..., len(lattice)]) - len(lattice)]
-        return AffineMap(jnp.swapaxes(columns, -1, -2), shifts)
+        # In NumPy, because JAX would compile a gather for every shape of a group.
+        lattice, origin = np.asarray(self.lattice_orbit), np.asarray(self.origin_orbit)
+        columns = lattice[images[..., : self.degree]]
+        shifts = origin[images[..., len(lattice)] - len(lattice)]
+        return AffineMap(jnp.asarray(np.swapaxes(columns, -1, -2)), jnp.asarray(shifts))
 
 
 def affine_torus_group(matrices: Any, shifts: Any) -> AffineTorusGroup:
