@@ -13,9 +13,13 @@ from scipy.special import roots_gegenbauer, roots_legendre
 import symjax_learn as sj
 from symjax_learn.algebra import (
     AffineTorusGroup,
+    MatrixGroup,
     PermutationGroup,
+    ProductGroup,
     SignedPermutationGroup,
+    WreathGroup,
 )
+from symjax_learn.invariants.action import factors
 
 X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
 # Absolute accuracy of an exact statement about numbers of order one.
@@ -47,6 +51,16 @@ GOLDEN = (1 + math.sqrt(5)) / 2
 FRAME = np.linalg.qr(np.asarray([[1.0, 2, 3], [2, -1, 1], [1, 1, -3]]))[0]
 TETRAHEDRAL = np.asarray([[[0, 0, 1], [1, 0, 0], [0, 1, 0]], [[-1, 0, 0], [0, -1, 0], [0, 0, 1]]])
 
+
+def _glide() -> AffineTorusGroup:
+    return sj.affine_torus_group([[[1, 0], [0, -1]]], [[0.5, 0.0]])
+
+
+def _p2gg() -> AffineTorusGroup:
+    matrices = [[[1, 0], [0, -1]], [[-1, 0], [0, 1]]]
+    return sj.affine_torus_group(matrices, [[HALF, HALF], [HALF, HALF]])
+
+
 # name -> (constructor, order)
 GROUPS: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
     "trivial(2)": (lambda: sj.trivial_group(2), 1),
@@ -62,13 +76,8 @@ GROUPS: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
     "B_3": (lambda: sj.hyperoctahedral_group(3), 48),
     "Frobenius 20": (lambda: sj.permutation_group([[1, 2, 3, 4, 0], [0, 2, 4, 1, 3]]), 20),
     "rotations by 90°": (lambda: sj.signed_permutation_group([[1, 0]], [[1, -1]]), 4),
-    "glide": (lambda: sj.affine_torus_group([[[1, 0], [0, -1]]], [[0.5, 0.0]]), 2),
-    "p2gg": (
-        lambda: sj.affine_torus_group(
-            [[[1, 0], [0, -1]], [[-1, 0], [0, 1]]], [[HALF, HALF], [HALF, HALF]]
-        ),
-        4,
-    ),
+    "glide": (lambda: _glide(), 2),
+    "p2gg": (lambda: _p2gg(), 4),
     "screw 4_1": (
         lambda: sj.affine_torus_group([[[0, -1, 0], [1, 0, 0], [0, 0, 1]]], [[0, 0, 0.25]]),
         4,
@@ -98,13 +107,15 @@ GROUPS: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
     "S_2 wr S_2": (lambda: sj.wreath_product(sj.symmetric_group(2), 2), 8),
     "{±1} wr S_3": (lambda: sj.wreath_product(sj.sign_group(1), 3), 48),
     "C_3 wr S_2": (lambda: sj.wreath_product(sj.matrix_group([turns(3)]), 2), 18),
+    "p2gg x S_2": (lambda: sj.direct_product(_p2gg(), sj.symmetric_group(2)), 8),
+    "glide wr S_2": (lambda: sj.wreath_product(_glide(), 2), 8),
     "trivial x trivial": (lambda: sj.direct_product(sj.trivial_group(1), sj.trivial_group(2)), 1),
 }
 ON_TORUS = [
     name
     for name in GROUPS
     if isinstance(GROUPS[name][0](), PermutationGroup | SignedPermutationGroup | AffineTorusGroup)
-]
+] + ["p2gg x S_2", "glide wr S_2"]
 ON_SPHERE = [
     "S_3",
     "A_5",
@@ -116,6 +127,8 @@ ON_SPHERE = [
     "icosahedral",
     "tetrahedral rotations, turned",
     "D3d",
+    "pentagon x C_2",
+    "C_3 wr S_2",
 ]
 # A linear part that is no isometry of the cubic torus: a group like any other, on another lattice.
 LATTICE_GROUPS = {"hexagonal": (lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]), 6)}
@@ -232,9 +245,7 @@ def brute_force(group: sj.AbstractGroup) -> tuple[np.ndarray, np.ndarray]:
     """All elements x ↦ Ax + b as products of the generators: A in float64, and 72·b modulo 72."""
     with jax.enable_x64(True):  # exact generators, whatever the session
         matrices = np.asarray(group.matrix(group.generators), float)
-    shifts = np.zeros(matrices.shape[:2], int)
-    if isinstance(group, AffineTorusGroup):
-        shifts = 72 // group.denominator * np.asarray(group.generators.shift, int)
+    shifts = _shifts(group, group.generators, matrices)
     identity = (np.eye(group.degree), np.zeros(group.degree, int))
     found = {code(*identity): identity}
     frontier = [identity]
@@ -251,6 +262,18 @@ def brute_force(group: sj.AbstractGroup) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([a for a, _ in elements]), np.stack([b for _, b in elements])
 
 
+def _shifts(group: sj.AbstractGroup, g: Any, matrices: np.ndarray) -> np.ndarray:
+    """72·b of x ↦ Ax + b modulo 72; of products by where the origin goes."""
+    if isinstance(group, AffineTorusGroup):
+        return 72 // group.denominator * np.asarray(g.shift, int)
+    if not isinstance(group, ProductGroup | WreathGroup):
+        return np.zeros(matrices.shape[:2], int)
+    if any(isinstance(factor, MatrixGroup) for factor in factors(group)):
+        return np.zeros(matrices.shape[:2], int)
+    moved = sj.action(sj.Torus(group.degree, 1.0), group).act(g, jnp.zeros(matrices.shape[:2]))
+    return np.rint(72 * np.asarray(moved, float)).astype(int) % 72
+
+
 def code(matrix: np.ndarray, shift: np.ndarray) -> bytes:
     """A hashable name of one element of brute force."""
     # To 1e-3, cut where no entry of the groups above lies.
@@ -260,9 +283,7 @@ def code(matrix: np.ndarray, shift: np.ndarray) -> bytes:
 def codes(group: sj.AbstractGroup, elements: Any) -> list[bytes]:
     """The library's elements, coded as those of brute force."""
     matrices = np.asarray(group.matrix(elements), float)
-    shifts = np.zeros(matrices.shape[:2], int)
-    if isinstance(group, AffineTorusGroup):
-        shifts = 72 // group.denominator * np.asarray(elements.shift, int)
+    shifts = _shifts(group, elements, matrices)
     return [code(a, b) for a, b in zip(matrices, shifts, strict=True)]
 
 

@@ -113,6 +113,38 @@ def test_an_action_is_accepted_where_a_group_is_and_must_be_on_the_same_space():
         sj.invariant_basis(sj.Torus(2, 1.0), action, max_eigenvalue=40)
 
 
+def test_products_act_block_by_block_and_wreath_products_permute_the_blocks():
+    """Shifts go with their block, and a wreath product shifts a block before it moves."""
+    glide, swap = sj.affine_torus_group([[[1, 0], [0, -1]]], [[0.5, 0.25]]), sj.symmetric_group(2)
+    points = jnp.asarray([0.1, 0.2, 0.3, 0.4])
+    g, h = (jax.tree.map(lambda leaf: leaf[0], one.generators) for one in (glide, swap))
+    product = sj.action(sj.Torus(4, 1.0), sj.direct_product(glide, swap))
+    np.testing.assert_allclose(product.act((g, h), points), [0.6, 0.05, 0.4, 0.3], atol=EXACT)
+    wreath = sj.action(sj.Torus(4, 1.0), sj.wreath_product(glide, 2))
+    inner = jax.tree.map(lambda leaf, one: jnp.stack([leaf, jnp.asarray(one)]), g, glide.identity)
+    element = wreath.identity._replace(inner=inner, images=jnp.asarray([1, 0]))
+    np.testing.assert_allclose(wreath.act(element, points), [0.3, 0.4, 0.6, 0.05], atol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("group", "max_eigenvalue"),
+    [
+        (sj.direct_product(sj.symmetric_group(3), sj.sign_group(2)), 4),
+        (sj.wreath_product(sj.symmetric_group(2), 2), 6),
+        (sj.wreath_product(sj.sign_group(1), 3), 20),
+    ],
+)
+def test_products_of_permutations_have_the_invariants_of_the_group_that_they_are(group, max_eigenvalue):
+    matrices = np.asarray(group.matrix(group.generators), int)
+    images = np.argmax(matrices != 0, axis=1)
+    signs = np.take_along_axis(matrices, images[:, None], axis=1)[:, 0]
+    same = sj.signed_permutation_group(images, signs)
+    assert same.order == group.order
+    for space in (sj.Torus(group.degree), sj.Sphere(group.degree - 1)):
+        counts = [sj.invariant_count(space, one, max_eigenvalue) for one in (group, same)]
+        assert counts[0] == counts[1] > 1
+
+
 def test_points_keep_their_dtype():
     action = sj.action(sj.Torus(2), sj.sign_group(2))
     x = jnp.ones((3, 2), jnp.float32)
