@@ -17,6 +17,10 @@ from symjax_learn.algebra.crystals import point_group as point_group
 from symjax_learn.algebra.groups import AbstractGroup as AbstractGroup
 from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
 from symjax_learn.algebra.matrices import matrix_group as matrix_group
+from symjax_learn.algebra.motifs import Motif as Motif
+from symjax_learn.algebra.motifs import Motifs as Motifs
+from symjax_learn.algebra.motifs import motif_classes as motif_classes
+from symjax_learn.algebra.motifs import motif_functions as motif_functions
 from symjax_learn.algebra.permutations import PermutationGroup as PermutationGroup
 from symjax_learn.algebra.permutations import SignedPermutation as SignedPermutation
 from symjax_learn.algebra.permutations import SignedPermutationGroup as SignedPermutationGroup

@@ -3,32 +3,46 @@
     hom_P(A) = Σ over all maps j of the vertices of P of Π_{uv∈P} A_{j(u) j(v)}
 
 costs n^v term by term. Summing over one vertex x first replaces it by a vector on its only neighbour,
-w_u(i) = Σ_k M_ik w_x(k), or by a matrix between its two neighbours, M_ij = Σ_k P_ik w_x(k) Q_kj. So a
-graph that falls apart in this way costs n³ for each product of matrices, and a tree n². Partial sums that
-several graphs share are computed once.
+w_u(i) = Σ_k w_x(k) M_ki, or by a matrix between its two neighbours, M_ij = Σ_k P_ik w_x(k) Q_kj. So a
+graph that falls apart in this way costs n³ for each product of matrices, and a tree n². Partial sums
+that several graphs share are computed once.
 """
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# ("times", a, b) elementwise; ("turn", a) the transpose; ("product", a, w, b) = a·diag(w)·b;
-# ("apply", a, w) = a·w; ("clique", a), the sum over three vertices of K_4. Operands are places in a list
-# of values whose first is A; w = −1 stands for ones.
-Operation = tuple[str | int, ...]
-
+# The place of A; and, instead of a place, ones as a weight, or no operand.
 _MATRIX, _ONES = 0, -1
-_CLIQUE = {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}
+
+
+class Operation(NamedTuple):
+    """One value from earlier ones, which are named by their places; that of A is 0.
+
+    Attributes:
+        name: ``"times"``, a ∘ b elementwise; ``"turn"``, aᵀ; ``"product"``, a·diag(w)·b; ``"apply"``,
+            w·a; ``"clique"``, h(i) = Σ_jkl of the six edges of K_4.
+        left: a.
+        right: b; −1, where there is none.
+        weight: w; −1 for ones.
+    """
+
+    name: str
+    left: int
+    right: int = _ONES
+    weight: int = _ONES
 
 
 class Elimination:
     """A growing list of operations that evaluates hom_P, rooted at one vertex, for many graphs P.
 
     Attributes:
-        operations: each makes one value, a matrix or a vector; value 0 is A, value i + 1 is made by
-            operation i.
+        operations: each makes one value, a matrix or a vector; operation i that of place i + 1.
     """
 
     def __init__(self):
@@ -37,13 +51,13 @@ class Elimination:
         self._value: dict[Operation, int] = {}
 
     def add(self, edges: Sequence[tuple[int, int]]) -> int:
-        """The value h with Σ_i h(i) = hom_P(A), i the image of a vertex of largest degree.
+        """The place of the value h with Σ_i h(i) = hom_P(A), i the image of a vertex of largest degree.
 
         Of all orders of elimination one with the fewest new products of matrices, then operations.
 
         Args:
-            edges: of a connected graph, repeated where parallel, which can be taken apart by eliminating
-                vertices with at most two neighbours; or K_4 itself.
+            edges: of a connected graph without loops, repeated where parallel, which falls apart
+                by eliminating vertices with at most two neighbours; or of K_4.
 
         Raises:
             ValueError: another graph.
@@ -54,32 +68,31 @@ class Elimination:
         >>> plan = Elimination()
         >>> plan.add([(0, 1), (1, 2), (0, 2)])  # A·A ∘ A, and its row sums
         3
-        >>> plan.operations
-        [('product', 0, -1, 0), ('times', 0, 1), ('apply', 2, -1)]
+        >>> [(name, left, right) for name, left, right, _ in plan.operations]
+        [('product', 0, 0), ('times', 0, 1), ('apply', 2, -1)]
         """
-        if len(edges) == len(_CLIQUE) and {(min(e), max(e)) for e in edges} == _CLIQUE:
-            return self._make("clique", _MATRIX)
-        degree: dict[int, int] = {}
-        for edge in edges:
-            for v in edge:
-                degree[v] = degree.get(v, 0) + 1
+        degree = Counter(itertools.chain(*edges))
+        neighbours = _neighbours(edges)
+        if len(edges) == 6 and [len(around) for around in neighbours.values()] == [3] * 4:
+            return self._make(Operation("clique", _MATRIX))
         roots = [v for v in sorted(degree) if degree[v] == max(degree.values())]
-        start = len(self.operations)
-        best: tuple[tuple[int, int], list[int]] | None = None
-        for root in roots:
-            for order in _orders(_neighbours(edges), root):
-                self._run(edges, order)
-                new = self.operations[start:]
-                self._forget(start)
-                cost = sum(operation[0] == "product" for operation in new), len(new)
-                if best is None or cost < best[0]:
-                    best = cost, order
-        if best is None:
+        orders = [order for root in roots for order in _orders(neighbours, root)]
+        if not orders or any(u == v for u, v in edges):
             raise ValueError(
-                "edges: expected K_4 or a connected graph that falls apart by eliminating vertices with at "
-                f"most two neighbours, and got {edges}."
+                "edges: expected K_4, or a connected graph without loops that falls apart by "
+                f"eliminating vertices with at most two neighbours, and got {edges}."
             )
-        return self._run(edges, best[1])
+        return self._run(edges, min(orders, key=lambda order: self._cost(edges, order)))
+
+    def _cost(self, edges: Sequence[tuple[int, int]], order: list[int]) -> tuple[int, int]:
+        """New products of matrices, and new operations, of one order of elimination."""
+        start = len(self.operations)
+        self._run(edges, order)
+        new = self.operations[start:]
+        for operation in new:
+            del self._value[operation]
+        del self.operations[start:]
+        return sum(operation.name == "product" for operation in new), len(new)
 
     def _run(self, edges: Sequence[tuple[int, int]], order: list[int]) -> int:
         """The operations of one order of elimination, which ends with the root."""
@@ -94,7 +107,8 @@ class Elimination:
             weight = self._times(vectors[x])
             if len(ends) == 1:
                 (u,) = ends
-                vectors[u].append(self._make("apply", self._matrix(matrices, u, x), weight))
+                link = self._matrix(matrices, x, u)
+                vectors[u].append(self._make(Operation("apply", link, weight=weight)))
             else:
                 u, v = ends
                 there = self._through(matrices, u, x, v, weight)
@@ -107,10 +121,9 @@ class Elimination:
     def _through(self, matrices: dict, u: int, x: int, v: int, weight: int) -> int:
         """Σ_k P_ik w(k) Q_kj; of it and its transpose the one that comes first is computed."""
         left, right = self._matrix(matrices, u, x), self._matrix(matrices, x, v)
-        key, turned = (left, weight, right), (self._turn(right), weight, self._turn(left))
-        if key <= turned:
-            return self._make("product", *key)
-        return self._turn(self._make("product", *turned))
+        there = Operation("product", left, right, weight)
+        back = Operation("product", self._turn(right), self._turn(left), weight)
+        return self._make(there) if there <= back else self._turn(self._make(back))
 
     def _matrix(self, matrices: dict, u: int, v: int) -> int:
         """The product of the factors between two vertices."""
@@ -122,36 +135,28 @@ class Elimination:
             return _ONES
         first, *rest = sorted(factors)
         for factor in rest:
-            first = self._make("times", first, factor)
+            first = self._make(Operation("times", first, factor))
         return first
 
     def _turn(self, value: int) -> int:
         if self._is_symmetric(value):
             return value
         operation = self.operations[value - 1]
-        return int(operation[1]) if operation[0] == "turn" else self._make("turn", value)
+        return operation.left if operation.name == "turn" else self._make(Operation("turn", value))
 
     def _is_symmetric(self, value: int) -> bool:
         if value == _MATRIX:
             return True
-        name, *operands = self.operations[value - 1]
-        match name, operands:
-            case "times", [int(a), int(b)]:
-                return self._is_symmetric(a) and self._is_symmetric(b)
-            case "product", [int(a), _, int(b)]:
-                return self._turn(a) == b
-        return False
+        name, left, right, _ = self.operations[value - 1]
+        if name == "times":
+            return self._is_symmetric(left) and self._is_symmetric(right)
+        return name == "product" and self._turn(left) == right
 
-    def _make(self, *operation: str | int) -> int:
+    def _make(self, operation: Operation) -> int:
         if operation not in self._value:
             self.operations.append(operation)
             self._value[operation] = len(self.operations)
         return self._value[operation]
-
-    def _forget(self, start: int) -> None:
-        for operation in self.operations[start:]:
-            del self._value[operation]
-        del self.operations[start:]
 
 
 def _neighbours(edges: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
@@ -196,23 +201,22 @@ def rooted_sums(
     >>> rooted_sums(plan.operations, [triangle], jnp.ones((3, 3))).tolist()  # 27 maps
     [[9.0, 9.0, 9.0]]
     """
+    # Sums over rows, not products of a matrix and a vector: many of these take XLA long to compile.
     values = [matrix]
-    for name, *operands in operations:
-        a, *rest = (values[int(i)] if int(i) != _ONES else None for i in operands)
-        assert a is not None
-        match name, rest:
-            case "times", [b]:
-                value = a * b
-            case "turn", []:
+    for name, left, right, weight in operations:
+        a = values[left]
+        if weight != _ONES:  # of the vertex that is summed over
+            w = values[weight]
+            a = a * w[..., None, :] if name == "product" else a * w[..., None]
+        match name:
+            case "times":
+                value = a * values[right]
+            case "turn":
                 value = a.mT
-            case "product", [None, b]:
-                value = a @ b
-            case "product", [w, b]:
-                value = (a * w[..., None, :]) @ b
-            case "apply", [None]:
-                value = a.sum(axis=-1)
-            case "apply", [w]:
-                value = jnp.einsum("...ij,...j->...i", a, w)
+            case "product":
+                value = a @ values[right]
+            case "apply":
+                value = a.sum(axis=-2)
             case _:
                 value = _rooted_cliques(a)
         values.append(value)

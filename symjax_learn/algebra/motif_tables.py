@@ -20,7 +20,7 @@ one component after the other. (Written out as a polynomial in connected sums, i
 vertices six disjoint edges lose four digits.)
 
 References:
-    L. Lovász, *Large networks and graph limits*, 2012, §5.2.3 (the Möbius inversion).
+    L. Lovász, *Large networks and graph limits*, 2012, ch. 5.
 """
 
 import functools
@@ -33,9 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from symjax_learn.algebra.homomorphisms import Elimination
-
-# Edges of the largest pattern; K_4, of 6, is the only one that no pairwise elimination evaluates.
-MAX_EDGES = 6
+from symjax_learn.algebra.motifs import MAX_EDGES
 
 # Edges of a pattern: sorted pairs, repeated where parallel; of vertices 0, 1, …
 Edges = tuple[tuple[int, int], ...]
@@ -44,7 +42,7 @@ Parts = tuple[int, ...]
 
 
 def tables(max_edges: int = MAX_EDGES) -> dict[str, list[Any]]:
-    """All that ``motifs`` reads.
+    """All that ``motif_classes`` reads.
 
     Args:
         max_edges: of the largest pattern; at most 6, because ``Elimination`` evaluates those.
@@ -112,10 +110,9 @@ def num_vertices(edges: Edges) -> int:
 
 
 def canonical_form(edges: Iterable[tuple[int, int]]) -> tuple[Edges, int]:
-    """The least of all relabellings of a connected pattern with sorted degrees, and |Aut|.
+    """The least relabelling of a connected pattern, and |Aut|.
 
-    Only relabellings that sort the vertices by what is known of them (their degrees, and those of their
-    neighbours) are tried.
+    The least of those that sort the vertices by degree, the degrees of their neighbours, and so on.
     """
     listed = list(edges)
     known: dict[int, Any] = dict.fromkeys((v for edge in listed for v in edge), 0)
