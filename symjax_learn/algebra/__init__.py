@@ -26,6 +26,10 @@ from symjax_learn.algebra.lie import special_unitary_group as special_unitary_gr
 from symjax_learn.algebra.lie import translation_group as translation_group
 from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
 from symjax_learn.algebra.matrices import matrix_group as matrix_group
+from symjax_learn.algebra.motifs import Motif as Motif
+from symjax_learn.algebra.motifs import Motifs as Motifs
+from symjax_learn.algebra.motifs import motif_classes as motif_classes
+from symjax_learn.algebra.motifs import motif_functions as motif_functions
 from symjax_learn.algebra.permutations import PermutationGroup as PermutationGroup
 from symjax_learn.algebra.permutations import SignedPermutation as SignedPermutation
 from symjax_learn.algebra.permutations import SignedPermutationGroup as SignedPermutationGroup
