@@ -1,5 +1,6 @@
 """Groups, spaces, pairs, routes and estimators. One line adds a case, and it inherits every law."""
 
+import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -130,6 +131,61 @@ ON_SPHERE = [
     "pentagon x C_2",
     "C_3 wr S_2",
 ]
+# Degrees of the fundamental invariants (Humphreys, table 1 of §3.7); |G| is their product.
+DEGREES = {
+    **{f"A{n}": tuple(range(2, n + 2)) for n in range(1, 9)},
+    **{f"B{n}": tuple(range(2, 2 * n + 1, 2)) for n in range(2, 9)},
+    **{f"D{n}": (*range(2, 2 * n - 1, 2), n) for n in range(4, 9)},
+    "E6": (2, 5, 6, 8, 9, 12),
+    "E7": (2, 6, 8, 10, 12, 14, 18),
+    "E8": (2, 8, 12, 14, 18, 20, 24, 30),
+    "F4": (2, 6, 8, 12),
+    "G2": (2, 6),
+    "H3": (2, 6, 10),
+    "H4": (2, 12, 20, 30),
+    **{f"I2({m})": (2, m) for m in (3, 5, 8, 17)},
+}
+POINT_GROUPS = {
+    "C1": 1, "Ci": 2, "Cs": 2, "C2": 2, "C2h": 4, "D2": 4, "C2v": 4, "D2h": 8, "C4": 4, "S4": 4,
+    "C4h": 8,
+    "D4": 8, "C4v": 8, "D2d": 8, "D4h": 16, "C3": 3, "S6": 6, "D3": 6, "C3v": 6, "D3d": 12, "C6": 6,
+    "C3h": 6, "C6h": 12, "D6": 12, "C6v": 12, "D3h": 12, "D6h": 24, "T": 12, "Th": 24, "O": 24, "Td": 24,
+    "Oh": 48, "I": 60, "Ih": 120,
+}  # fmt: skip
+SPACE_GROUPS = {4: 2, 14: 4, 62: 8, 96: 8, 167: 12, 194: 24, 205: 24, 225: 192, 227: 192, 230: 96}
+IMAGE_GROUPS = {
+    "shifts of a 3 × 5 image": ((3, 5, True, False, False), 15),
+    "mirrors and shifts of a 4 × 3 image": ((4, 3, True, True, False), 48),
+    "all of a 5 × 5 image": ((5, 5, True, True, True), 200),
+}
+
+
+def _image_group(height: int, width: int, *options: bool) -> sj.AbstractGroup:
+    names = ("translations", "mirrors", "rotations")
+    return sj.image_group(height, width, **dict(zip(names, options, strict=True)))
+
+
+# Every group that is small enough to be listed, for what is exact and needs no compilation.
+LISTED: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
+    **GROUPS,
+    **{
+        f"reflections {name}": (functools.partial(sj.coxeter_group, name), math.prod(degrees))
+        for name, degrees in DEGREES.items()
+        if math.prod(degrees) <= 10_000
+    },
+    **{
+        f"point group {name}": (functools.partial(sj.point_group, name), order)
+        for name, order in POINT_GROUPS.items()
+    },
+    **{
+        f"space group {number}": (functools.partial(sj.space_group, number), order)
+        for number, order in SPACE_GROUPS.items()
+    },
+    **{
+        name: (functools.partial(_image_group, *how), order)
+        for name, (how, order) in IMAGE_GROUPS.items()
+    },
+}
 # A linear part that is no isometry of the cubic torus: a group like any other, on another lattice.
 LATTICE_GROUPS = {"hexagonal": (lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]), 6)}
 

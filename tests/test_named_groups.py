@@ -13,28 +13,7 @@ from symjax_learn.algebra import MatrixGroup, PermutationGroup
 from symjax_learn.algebra.coxeter import coxeter_matrix
 from symjax_learn.algebra.crystals import _SCHOENFLIES_OF
 from symjax_learn.algebra.series import hilbert_series, molien_series, multiset_series
-
-# Degrees of the fundamental invariants (Humphreys, table 1 of §3.7); |G| is their product.
-DEGREES = {
-    **{f"A{n}": tuple(range(2, n + 2)) for n in range(1, 9)},
-    **{f"B{n}": tuple(range(2, 2 * n + 1, 2)) for n in range(2, 9)},
-    **{f"D{n}": (*range(2, 2 * n - 1, 2), n) for n in range(4, 9)},
-    "E6": (2, 5, 6, 8, 9, 12),
-    "E7": (2, 6, 8, 10, 12, 14, 18),
-    "E8": (2, 8, 12, 14, 18, 20, 24, 30),
-    "F4": (2, 6, 8, 12),
-    "G2": (2, 6),
-    "H3": (2, 6, 10),
-    "H4": (2, 12, 20, 30),
-    **{f"I2({m})": (2, m) for m in (3, 5, 8, 17)},
-}
-POINT_GROUPS = {
-    "C1": 1, "Ci": 2, "Cs": 2, "C2": 2, "C2h": 4, "D2": 4, "C2v": 4, "D2h": 8, "C4": 4, "S4": 4,
-    "C4h": 8,
-    "D4": 8, "C4v": 8, "D2d": 8, "D4h": 16, "C3": 3, "S6": 6, "D3": 6, "C3v": 6, "D3d": 12, "C6": 6,
-    "C3h": 6, "C6h": 12, "D6": 12, "C6v": 12, "D3h": 12, "D6h": 24, "T": 12, "Th": 24, "O": 24, "Td": 24,
-    "Oh": 48, "I": 60, "Ih": 120,
-}  # fmt: skip
+from tests.registry import DEGREES, POINT_GROUPS
 
 
 @pytest.mark.parametrize("name", DEGREES)
