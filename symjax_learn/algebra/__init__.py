@@ -15,6 +15,10 @@ from symjax_learn.algebra.catalogue import young_group as young_group
 from symjax_learn.algebra.coxeter import coxeter_group as coxeter_group
 from symjax_learn.algebra.crystals import point_group as point_group
 from symjax_learn.algebra.groups import AbstractGroup as AbstractGroup
+from symjax_learn.algebra.invariant_rings import FundamentalInvariants as FundamentalInvariants
+from symjax_learn.algebra.invariant_rings import InvariantRing as InvariantRing
+from symjax_learn.algebra.invariant_rings import fundamental_invariants as fundamental_invariants
+from symjax_learn.algebra.invariant_rings import invariant_ring as invariant_ring
 from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
 from symjax_learn.algebra.matrices import matrix_group as matrix_group
 from symjax_learn.algebra.permutations import PermutationGroup as PermutationGroup
@@ -22,6 +26,9 @@ from symjax_learn.algebra.permutations import SignedPermutation as SignedPermuta
 from symjax_learn.algebra.permutations import SignedPermutationGroup as SignedPermutationGroup
 from symjax_learn.algebra.permutations import permutation_group as permutation_group
 from symjax_learn.algebra.permutations import signed_permutation_group as signed_permutation_group
+from symjax_learn.algebra.polynomials import Polynomials as Polynomials
+from symjax_learn.algebra.polynomials import invariant_polynomials as invariant_polynomials
+from symjax_learn.algebra.polynomials import reynolds as reynolds
 from symjax_learn.algebra.products import ProductGroup as ProductGroup
 from symjax_learn.algebra.products import ProductSampler as ProductSampler
 from symjax_learn.algebra.products import WreathElement as WreathElement
