@@ -26,8 +26,9 @@ from symjax_learn.algebra.series import hilbert_series, molien_series
 from tests.registry import EXACT, GROUPS, X64, turns
 
 SHIFTED = {"glide", "p2gg", "screw 4_1", "thirds", "Pm-3m with a centring"}
+# Affine groups with zero shifts are linear, and need not be orthogonal.
 LINEAR = {name: make for name, (make, _) in GROUPS.items() if name not in SHIFTED} | {
-    "hexagonal": lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]),  # not orthogonal
+    "hexagonal": lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]),
 }
 X = sympy.symbols("x0:10")
 
@@ -59,7 +60,7 @@ def all_elements(group):
         found = products[rows]
 
 
-@pytest.mark.parametrize("name", ["S_4", "B_3", "icosahedral", "S_2 wr S_2", "pentagon x C_2"])
+@pytest.mark.parametrize("name", ["B_3", "C_3 wr S_2"])
 def test_matrices_are_those_of_the_group(name):
     group = LINEAR[name]()
     with jax.enable_x64(True):
@@ -257,7 +258,7 @@ def test_products_with_secondary_invariants_are_a_basis_of_each_degree(name):
 
 
 def test_evaluation_is_invariant_in_both_precisions():
-    group = sj.point_group("I")
+    group = LINEAR["tetrahedral rotations, turned"]()
     found = fundamental_invariants(group).polynomials
     g = group.sample(jax.random.key(0), (50,))
     for dtype, accuracy in [(jnp.float32, 2e-5), (jnp.float64, 1e-12)][: 1 + X64]:
@@ -333,6 +334,7 @@ INFINITE = dataclasses.replace(sj.symmetric_group(2), order=math.inf)
 GLIDE = GROUPS["glide"][0]()
 SQUARE = Polynomials.from_expressions([X[0] ** 2], X[:2])
 S_2 = sj.symmetric_group(2)
+STAIRS = math.prod(x**i for i, x in enumerate(X))  # with 10! images
 
 
 @pytest.mark.usefixtures("without_signature_checks")
@@ -354,10 +356,7 @@ S_2 = sj.symmetric_group(2)
             r"polynomials: .*moves 3 .*2 variables",
         ),
         (
-            lambda: reynolds(
-                sj.symmetric_group(40),
-                Polynomials.from_expressions([math.prod(X[:6])], sympy.symbols("x0:40")),
-            ),
+            lambda: reynolds(sj.symmetric_group(10), Polynomials.from_expressions([STAIRS], X)),
             ValueError,
             r"polynomials: .*passes through .* lower degree",
         ),

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._chunks import chunk_rows, map_columns
-from symjax_learn._types import FloatArray, as_array, checked_count
+from symjax_learn._types import Element, FloatArray, as_array, checked_count
 from symjax_learn.algebra.affine import AffineTorusGroup
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.matrices import MatrixGroup
@@ -556,7 +556,12 @@ def _matrices(group: AbstractGroup, images: Int[np.ndarray, "k points"]) -> Floa
     if isinstance(group, MatrixGroup):
         return group.from_faithful(images)
     with jax.enable_x64(True), jax.ensure_compile_time_eval():
-        return np.asarray(group.matrix(group.from_faithful(images)), np.float64)
+        return np.asarray(_matrices_of_elements(group, group.from_faithful(images)), np.float64)
+
+
+@eqx.filter_jit
+def _matrices_of_elements(group: AbstractGroup, elements: Element) -> Float[Array, "k d d"]:
+    return group.matrix(elements)
 
 
 def _integers(values: Int[np.ndarray, " m"] | Int[np.ndarray, "m d"]) -> Array:
