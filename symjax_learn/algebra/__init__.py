@@ -19,6 +19,8 @@ from symjax_learn.algebra.invariant_rings import FundamentalInvariants as Fundam
 from symjax_learn.algebra.invariant_rings import InvariantRing as InvariantRing
 from symjax_learn.algebra.invariant_rings import fundamental_invariants as fundamental_invariants
 from symjax_learn.algebra.invariant_rings import invariant_ring as invariant_ring
+from symjax_learn.algebra.linear_invariants import invariant_polynomials as invariant_polynomials
+from symjax_learn.algebra.linear_invariants import reynolds as reynolds
 from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
 from symjax_learn.algebra.matrices import matrix_group as matrix_group
 from symjax_learn.algebra.permutations import PermutationGroup as PermutationGroup
@@ -27,8 +29,6 @@ from symjax_learn.algebra.permutations import SignedPermutationGroup as SignedPe
 from symjax_learn.algebra.permutations import permutation_group as permutation_group
 from symjax_learn.algebra.permutations import signed_permutation_group as signed_permutation_group
 from symjax_learn.algebra.polynomials import Polynomials as Polynomials
-from symjax_learn.algebra.polynomials import invariant_polynomials as invariant_polynomials
-from symjax_learn.algebra.polynomials import reynolds as reynolds
 from symjax_learn.algebra.products import ProductGroup as ProductGroup
 from symjax_learn.algebra.products import ProductSampler as ProductSampler
 from symjax_learn.algebra.products import WreathElement as WreathElement

@@ -20,6 +20,12 @@ from jaxtyping import Float
 
 from symjax_learn._types import checked_count
 from symjax_learn.algebra.groups import AbstractGroup, describe_order
+from symjax_learn.algebra.linear_invariants import (
+    LinearGroup,
+    element_types,
+    invariant_rows,
+    linear_group,
+)
 from symjax_learn.algebra.monomials import (
     fischer_norms,
     independent_columns,
@@ -28,15 +34,8 @@ from symjax_learn.algebra.monomials import (
     num_monomials,
     places_in_degree,
 )
-from symjax_learn.algebra.polynomials import (
-    LinearGroup,
-    Polynomials,
-    homogeneous,
-    invariant_counts,
-    invariant_rows,
-    linear_group,
-)
-from symjax_learn.algebra.series import hilbert_series
+from symjax_learn.algebra.polynomials import Polynomials, homogeneous
+from symjax_learn.algebra.series import hilbert_series, molien_series
 
 # Primary invariants are searched for groups up to this order and dimension.
 MAX_RING_ORDER = 200
@@ -54,10 +53,17 @@ Form = tuple[int, Float[np.ndarray, " _"]]
 
 
 class _Invariants(NamedTuple):
-    """A group, and a basis of its invariants of each degree, as rows of coefficients."""
+    """A group, its invariants of each degree as rows of coefficients, and their Molien series.
+
+    Attributes:
+        linear: the group.
+        rows: degree -> ``(r, n)``.
+        series: last degree -> the series up to it; ``None`` for large groups.
+    """
 
     linear: LinearGroup
     rows: Callable[[int], Float[np.ndarray, "_ _"]]
+    series: Callable[[int], list[int]] | None
 
 
 class FundamentalInvariants(NamedTuple):
@@ -129,7 +135,7 @@ def fundamental_invariants(group: AbstractGroup, max_degree: int | None = None) 
     """
     linear = linear_group(group)
     limit = None if max_degree is None else checked_count("max_degree", max_degree)
-    invariants = _Invariants(linear, functools.cache(functools.partial(invariant_rows, linear)))
+    invariants = _invariants(linear)
     bound, reason = _degree_bound(invariants)
     generators: list[Form] = []
     free = True  # the generators found are algebraically independent
@@ -183,14 +189,14 @@ def invariant_ring(group: AbstractGroup) -> InvariantRing:
             f"<= {MAX_RING_DIMENSION}, and this group has order {describe_order(linear.order)} in "
             f"dimension {linear.degree}; use fundamental_invariants."
         )
-    invariants = _Invariants(linear, functools.cache(functools.partial(invariant_rows, linear)))
+    invariants = _invariants(linear)
     primary = _primary(invariants)
     if primary is None:
         raise ValueError(
             f"group: found no primary invariants with a product of degrees up to {_MAX_SECONDARY}·|G| "
             f"and at most {_MAX_TEST} monomials of degree Σ(d_i − 1) + 1; use fundamental_invariants."
         )
-    numerator = _numerator(linear, [degree for degree, _ in primary])
+    numerator = _numerator(invariants, [degree for degree, _ in primary])
     assert numerator is not None
     secondary = []
     for degree, count in enumerate(numerator):
@@ -198,10 +204,24 @@ def invariant_ring(group: AbstractGroup) -> InvariantRing:
         if len(fresh) != count:
             raise ValueError(
                 f"group: degree {degree} has {len(fresh)} secondary invariants, and the Molien series "
-                f"counts {count}; are the matrices exact?"
+                f"counts {count}; give the matrices to full float64 accuracy."
             )
         secondary += [(degree, row) for row in fresh]
     return InvariantRing(_polynomials(linear, primary), _polynomials(linear, secondary))
+
+
+def _invariants(linear: LinearGroup) -> _Invariants:
+    types = element_types(linear)
+
+    @functools.cache
+    def rows(degree: int) -> Float[np.ndarray, "_ _"]:
+        return invariant_rows(linear, degree, None if types is None else series(degree)[degree])
+
+    def series(max_degree: int) -> list[int]:
+        assert types is not None
+        return molien_series(types[0], max_degree, multiplicities=types[1])
+
+    return _Invariants(linear, rows, None if types is None else series)
 
 
 def _polynomials(linear: LinearGroup, forms: Sequence[Form]) -> Polynomials:
@@ -214,10 +234,10 @@ def _hilbert(generators: Sequence[Form], degree: int) -> int:
 
 
 def _count(invariants: _Invariants, degree: int) -> int:
-    """Invariants of one degree: orbits, or from the Molien series."""
-    linear = invariants.linear
-    counts = None if linear.is_signed else invariant_counts(linear, degree)
-    return len(invariants.rows(degree)) if counts is None else counts[degree]
+    """Invariants of one degree."""
+    if invariants.series is None:
+        return len(invariants.rows(degree))
+    return invariants.series(degree)[degree]
 
 
 def _degree_bound(
@@ -235,18 +255,19 @@ def _degree_bound(
     bounds = []
     for degrees in systems:
         # The series is a rational function of degree at most −d.
-        numerator = _numerator(linear, degrees) or [1] * (sum(degrees) - linear.degree + 1)
+        numerator = _numerator(invariants, degrees) or [1] * (sum(degrees) - linear.degree + 1)
         bounds.append(max(*degrees, len(np.trim_zeros(numerator, "b")) - 1))
     if bounds and min(bounds) <= linear.order:
         return min(bounds), "parameters"
     return linear.order, "order"
 
 
-def _numerator(linear: LinearGroup, degrees: Sequence[int]) -> list[int] | None:
+def _numerator(invariants: _Invariants, degrees: Sequence[int]) -> list[int] | None:
     """H(t) Π(1 − t^{d_i}), of degree ≤ Σ(d_i − 1); ``None`` if unknown, or not that of a free basis."""
-    series = invariant_counts(linear, sum(degrees) - linear.degree)
-    if series is None:
+    if invariants.series is None:
         return None
+    linear = invariants.linear
+    series = invariants.series(sum(degrees) - linear.degree)
     for step in degrees:
         series = [c - (series[k - step] if k >= step else 0) for k, c in enumerate(series)]
     if min(series) < 0 or sum(series) * linear.order != math.prod(degrees):
@@ -263,7 +284,7 @@ def _primary(invariants: _Invariants) -> list[Form] | None:
         for degrees in vectors:
             if num_monomials(d, sum(degrees) - d + 1) > _MAX_TEST:
                 continue
-            if _numerator(linear, degrees) is None:
+            if _numerator(invariants, degrees) is None:
                 continue
             for choice in range(_MAX_CHOICES):
                 forms = _choice(invariants, degrees, choice)

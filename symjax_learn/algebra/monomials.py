@@ -118,7 +118,7 @@ def substituted(
         for (lower, labels), raised in steps:
             split = np.zeros((*table.shape[:2], int(lower.max()) + 1, d, table.shape[3]))
             split[:, :, lower, labels] = table
-            mixed = np.einsum("upqlb,uli->upqib", split, chunk)
+            mixed = np.matmul(chunk.mT[:, None, None], split)
             table = np.zeros((*split.shape[:3], int(raised.max()) + 1))
             for variable, places in enumerate(raised):
                 table[..., places] += mixed[..., variable, :]
