@@ -256,7 +256,7 @@ def _orbit_sums(linear: LinearGroup, degree: int) -> Float[np.ndarray, "r m"]:
     if len(carrying) * len(exponents) > MAX_ENTRIES:
         raise ValueError(
             f"degree: {len(carrying):,} invariants of {len(exponents):,} monomials are more than "
-            f"{MAX_ENTRIES:,} coefficients; lower the degree."
+            f"{MAX_ENTRIES:,} coefficients; lower degree, or max_degree."
         )
     signs = 1.0 - 2.0 * (found.phases ^ found.phases[firsts][found.labels])  # + at the first of each
     return np.where(found.labels == found.labels[carrying, None], signs, 0.0)
@@ -331,7 +331,7 @@ def _refuse_many(linear: LinearGroup, degree: int, num_rows: int) -> None:
     if count(degree) > MAX_MONOMIALS or widest * num_rows > MAX_ENTRIES:
         raise ValueError(
             f"degree: there are {count(degree):,} monomials of degree {degree} in {linear.degree} "
-            f"variables, more than this computation takes; lower the degree."
+            f"variables, more than this computation takes; lower degree, or max_degree."
         )
 
 

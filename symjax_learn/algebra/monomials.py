@@ -60,16 +60,11 @@ def places_in_degree(exponents: Int[np.ndarray, "m d"], degree: int) -> Int[np.n
     return monomial_places(exponents) - (math.comb(degree - 1 + d, d) if degree else 0)
 
 
-def last_variables(exponents: Int[np.ndarray, "m d"]) -> Int[np.ndarray, " m"]:
-    """The last variable that divides each monomial (which is not 1)."""
-    return exponents.shape[1] - 1 - np.argmax(exponents[:, ::-1] > 0, axis=1)
-
-
 def parents(
     exponents: Int[np.ndarray, "m d"],
 ) -> tuple[Int[np.ndarray, "m d"], Int[np.ndarray, " m"]]:
     """Each monomial as a monomial of one degree less times its last variable."""
-    labels = last_variables(exponents)
+    labels = exponents.shape[1] - 1 - np.argmax(exponents[:, ::-1] > 0, axis=1)
     lower = exponents.copy()
     lower[np.arange(len(lower)), labels] -= 1
     return lower, labels

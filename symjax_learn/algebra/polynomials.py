@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,9 +17,6 @@ from symjax_learn.algebra.monomials import (
     monomials,
     parents,
 )
-
-if TYPE_CHECKING:
-    import sympy
 
 # Exact numerators stay below it, also as sums of two numbers of 24 bits.
 _MAX_NUMERATOR = 2**45
@@ -111,7 +108,7 @@ class Polynomials(eqx.Module):
         totals = np.asarray(self.exponents).sum(axis=1)
         return np.where(present, totals[None], -1).max(axis=1, initial=-1).tolist()
 
-    def expressions(self, symbols: Sequence[Any] | None = None) -> "list[sympy.Expr]":
+    def expressions(self, symbols: Sequence[Any] | None = None) -> list[Any]:
         """The polynomials as sympy expressions, with rational coefficients where they are exact.
 
         Args:
@@ -131,7 +128,7 @@ class Polynomials(eqx.Module):
         if len(names) != self.dimension:
             raise ValueError(f"symbols: expected {self.dimension} symbols and got {len(names)}.")
 
-        def number(value: float) -> sympy.Expr:
+        def number(value: float) -> Any:
             if self.denominator is None:
                 return sympy.Float(value)
             return sympy.Rational(round(value * self.denominator), self.denominator)
