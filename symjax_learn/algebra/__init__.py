@@ -17,6 +17,10 @@ from symjax_learn.algebra.crystals import point_group as point_group
 from symjax_learn.algebra.crystals import space_group as space_group
 from symjax_learn.algebra.groups import AbstractFiniteGroup as AbstractFiniteGroup
 from symjax_learn.algebra.groups import AbstractGroup as AbstractGroup
+from symjax_learn.algebra.invariant_rings import FundamentalInvariants as FundamentalInvariants
+from symjax_learn.algebra.invariant_rings import InvariantRing as InvariantRing
+from symjax_learn.algebra.invariant_rings import fundamental_invariants as fundamental_invariants
+from symjax_learn.algebra.invariant_rings import invariant_ring as invariant_ring
 from symjax_learn.algebra.lie import LieGroup as LieGroup
 from symjax_learn.algebra.lie import TranslationGroup as TranslationGroup
 from symjax_learn.algebra.lie import lie_group as lie_group
@@ -24,6 +28,8 @@ from symjax_learn.algebra.lie import orthogonal_group as orthogonal_group
 from symjax_learn.algebra.lie import special_orthogonal_group as special_orthogonal_group
 from symjax_learn.algebra.lie import special_unitary_group as special_unitary_group
 from symjax_learn.algebra.lie import translation_group as translation_group
+from symjax_learn.algebra.linear_invariants import invariant_polynomials as invariant_polynomials
+from symjax_learn.algebra.linear_invariants import reynolds as reynolds
 from symjax_learn.algebra.matrices import MatrixGroup as MatrixGroup
 from symjax_learn.algebra.matrices import matrix_group as matrix_group
 from symjax_learn.algebra.motifs import Motif as Motif
@@ -35,6 +41,7 @@ from symjax_learn.algebra.permutations import SignedPermutation as SignedPermuta
 from symjax_learn.algebra.permutations import SignedPermutationGroup as SignedPermutationGroup
 from symjax_learn.algebra.permutations import permutation_group as permutation_group
 from symjax_learn.algebra.permutations import signed_permutation_group as signed_permutation_group
+from symjax_learn.algebra.polynomials import Polynomials as Polynomials
 from symjax_learn.algebra.products import ProductGroup as ProductGroup
 from symjax_learn.algebra.products import ProductSampler as ProductSampler
 from symjax_learn.algebra.products import WreathElement as WreathElement
