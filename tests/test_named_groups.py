@@ -10,7 +10,7 @@ import pytest
 
 import symjax_learn as sj
 from symjax_learn.algebra import MatrixGroup, PermutationGroup
-from symjax_learn.algebra.coxeter import coxeter_matrix
+from symjax_learn.algebra.coxeter import coxeter_degrees, coxeter_matrix
 from symjax_learn.algebra.crystals import _SCHOENFLIES_OF
 from symjax_learn.algebra.series import hilbert_series, molien_series, multiset_series
 from tests.registry import DEGREES, POINT_GROUPS
@@ -20,6 +20,7 @@ from tests.registry import DEGREES, POINT_GROUPS
 def test_reflection_groups(name):
     """The order is the product of the degrees, and the number of reflections the sum of d_i − 1."""
     group, degrees = sj.coxeter_group(name), DEGREES[name]
+    assert coxeter_degrees(name) == sorted(degrees)
     assert group.order == math.prod(degrees)
     assert group.degree == group.num_generators == len(degrees)
     matrices, orders = np.asarray(group.generators), coxeter_matrix(name)

@@ -13,11 +13,12 @@ from symjax_learn.algebra.orbits import (
     least_image,
     least_rotation,
     monomial_orbits,
+    point_orbit,
     sorted_form,
     sorted_magnitudes,
     sorted_projections,
 )
-from tests.registry import EXACT, GROUPS, LATTICE_GROUPS
+from tests.registry import EXACT, GROUPS, LATTICE_GROUPS, brute_force
 
 FORMS = {
     "S_4": (sj.symmetric_group(4), sorted_form),
@@ -125,3 +126,27 @@ def test_least_image_takes_any_linear_group(name):
     )
     for image in images:
         np.testing.assert_allclose(least_image(group, image), least_image(group, x), atol=EXACT)
+
+
+@pytest.mark.parametrize("name", ["S_4", "B_3", "icosahedral", "C_3 wr S_2", "trivial(2)"])
+def test_orbits_of_points_by_brute_force(name):
+    group = GROUPS[name][0]()
+    elements = brute_force(group)[0]
+    rng = np.random.default_rng(0)
+    for point in (rng.normal(size=group.degree), np.ones(group.degree), np.zeros(group.degree)):
+        found = point_orbit(group, point)
+        np.testing.assert_allclose(found[0], point, atol=1e-15)
+        images = elements @ point
+        different = np.unique(np.floor(1e4 * images + 0.37), axis=0)
+        assert len(found) == len(different)
+        distances = np.linalg.norm(found[:, None] - images[None], axis=-1)
+        assert max(distances.min(axis=0).max(), distances.min(axis=1).max()) < 1e-12
+
+
+def test_orbits_of_points_have_a_bound():
+    with pytest.raises(ValueError, match=r"point: its orbit has more than max_points = 100 points"):
+        point_orbit(sj.symmetric_group(6), np.arange(6.0), max_points=100)
+    with pytest.raises(ValueError, match=r"point: expected shape \(3,\) and got \(2,\)"):
+        point_orbit(sj.symmetric_group(3), np.ones(2))
+    with pytest.raises(ValueError, match=r"group: LieGroup is continuous, and so are its orbits"):
+        point_orbit(sj.special_orthogonal_group(3), np.ones(3))

@@ -45,6 +45,35 @@ def coxeter_group(name: str) -> MatrixGroup:
     return matrix_group(np.eye(roots.shape[1]) - 2 * outer / norms[:, None, None])
 
 
+def coxeter_degrees(name: str) -> list[int]:
+    """The degrees d_i of the fundamental invariants, ascending: |G| = Π d_i, Σ(d_i − 1) mirrors.
+
+    The product of all simple reflections has the eigenvalues exp(2πi(d_i − 1)/h), h its order.
+    ``hilbert_series`` of them is the Molien series, of groups of any size.
+
+    Args:
+        name: as :func:`coxeter_group`.
+
+    Raises:
+        ValueError: an unknown name.
+
+    References:
+        J. E. Humphreys, *Reflection Groups and Coxeter Groups*, Cambridge 1990, §3.16 to 3.19.
+
+    >>> from symjax_learn.algebra.coxeter import coxeter_degrees
+    >>> coxeter_degrees("E8")
+    [2, 8, 12, 14, 18, 20, 24, 30]
+    """
+    roots = simple_roots(name)
+    rank = len(roots)
+    product = np.eye(rank)
+    for root in roots:
+        product = product @ (np.eye(rank) - 2 * np.outer(root, root))
+    turns = np.angle(np.linalg.eigvals(product)) / (2 * np.pi) % 1.0
+    # The smallest degree is 2, so that the first turn is 1/h.
+    return sorted((np.rint(turns / turns.min()) + 1).astype(int).tolist())
+
+
 def simple_roots(name: str) -> Float[np.ndarray, "r r"]:
     """Unit normals of the mirrors of a chamber: rows with (v_i, v_j) = −cos(π/m_ij)."""
     orders = np.asarray(coxeter_matrix(name), float)

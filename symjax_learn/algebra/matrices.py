@@ -186,7 +186,7 @@ def _spanning_orbit(matrices: Float[np.ndarray, "k d d"]) -> Float[np.ndarray, "
     for vector in [*_axes(matrices), *np.eye(degree)]:
         if any(np.linalg.norm(orbit - vector, axis=1).min() < _SAME for orbit in orbits):
             continue
-        orbit = _closed_orbit(matrices, vector, limit)
+        orbit = closed_orbit(matrices, vector, limit)
         if orbit is None:
             continue
         orbits = sorted([*orbits, orbit], key=len)
@@ -227,7 +227,7 @@ def _spanning_union(orbits: list[np.ndarray]) -> np.ndarray | None:
     return None
 
 
-def _closed_orbit(
+def closed_orbit(
     matrices: Float[np.ndarray, "k d d"], vector: Float[np.ndarray, " d"], limit: int
 ) -> Float[np.ndarray, "N d"] | None:
     """All images of a vector, layer by layer, points within ``_SAME`` being one; not beyond a limit."""

@@ -6,16 +6,19 @@ product 1. Phases are integers modulo a common denominator: nothing is rounded.
 """
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from symjax_learn._types import FloatArray
+from symjax_learn._types import FloatArray, as_array
 from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.matrices import closed_orbit
 
+# The largest orbit of a point that is searched unless more is asked for.
+MAX_POINTS = 100_000
 # Minors of a Gram reduction beyond this many are refused.
 _MAX_MINORS = 100_000
 
@@ -79,6 +82,46 @@ def monomial_orbits(
         broken = (potentials + phase - potentials[target]) % denominator != 0
         carries[labels[broken]] = False
     return MonomialOrbits(labels.astype(np.int64), potentials % denominator, carries)
+
+
+def point_orbit(
+    group: AbstractGroup, point: Any, *, max_points: int = MAX_POINTS
+) -> Float[np.ndarray, "N d"]:
+    """All different images gx of one point under a linear group, the point first.
+
+    From the generators, layer by layer: N = |G|/|Stab(x)| images and not |G|. Points within 1e-4·|x| of
+    each other are one.
+
+    Args:
+        group: of linear maps.
+        point: ``(d,)``.
+        max_points: the largest orbit that is searched.
+
+    Raises:
+        ValueError: a point of another shape, a continuous group, or a larger orbit.
+
+    Cost: N·generators·d² and a search tree for each layer; float64, NumPy.
+
+    >>> from symjax_learn.algebra.orbits import point_orbit
+    >>> import symjax_learn as sj
+    >>> len(point_orbit(sj.hyperoctahedral_group(10), [1.0, 1, 0, 0, 0, 0, 0, 0, 0, 0]))
+    180
+    """
+    vector = np.asarray(as_array("point", point), np.float64)
+    if vector.shape != (group.degree,):
+        raise ValueError(f"point: expected shape ({group.degree},) and got {vector.shape}.")
+    if group.lie_algebra is not None:
+        raise ValueError(f"group: {type(group).__name__} is continuous, and so are its orbits.")
+    size = float(np.linalg.norm(vector)) or 1.0
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        matrices = np.asarray(group.matrix(group.generators), np.float64)
+    orbit = closed_orbit(matrices, vector / size, max_points)
+    if orbit is None:
+        raise ValueError(
+            f"point: its orbit has more than max_points = {max_points:,} points; raise max_points if "
+            "you have the memory."
+        )
+    return size * orbit
 
 
 def sorted_form(x: FloatArray) -> Float[Array, "*batch n"]:
