@@ -68,36 +68,43 @@ def null_space(
     return answer
 
 
-def fixed_spaces(matrices: Float[np.ndarray, "batch k m m"]) -> list[NullSpace]:
-    """For each of many problems the vectors that k orthogonal matrices fix: ∩ ker(D_i − I).
+def fixed_spaces(
+    matrices: Float[np.ndarray, "batch k m m"], derivations: Float[np.ndarray, "batch a m m"]
+) -> list[NullSpace]:
+    """For each of many problems the vectors that D_i fix and A_j annihilate: ∩ ker(D_i − I) ∩ ker A_j.
 
-    As null spaces of Σ_i (D_i − I)ᵀ(D_i − I) = Σ_i (2I − D_i − D_iᵀ), by one batched ``eigh``. It
-    squares singular values, so that it cannot tell a rotation by 1e-7 from none: where its spectrum
-    has no clear gap, the singular values of the stacked constraints decide.
+    As null spaces of Σ_i (D_i − I)ᵀ(D_i − I) + Σ_j A_jᵀA_j, where the first sum is
+    Σ_i (2I − D_i − D_iᵀ), by one batched ``eigh``. It squares singular values, so that it cannot tell a
+    rotation by 1e-7 from none: where its spectrum has no clear gap, the singular values of the stacked
+    constraints decide.
 
     Args:
         matrices: D_i of each problem, orthogonal; k may be 0.
+        derivations: A_j of each problem, skew; a may be 0.
 
     Returns:
-        For each problem a basis whose ``largest_null`` is the worst ‖D_i v − v‖ over it.
+        For each problem a basis whose ``largest_null`` is the worst ‖D_i v − v‖ and ‖A_j v‖ over it.
 
     Raises:
         ValueError: a spectrum without a clear gap, also by singular values.
 
-    Cost: O(batch·(k·m² + m³)).
+    Cost: O(batch·(k·m² + (a + 1)·m³)).
     """
-    k, m = matrices.shape[1:3]
+    batch, k, m = matrices.shape[:3]
     total = matrices.sum(axis=1)
-    constraints = 2 * k * np.eye(m) - total - total.mT
+    stacked = derivations.reshape(batch, -1, m)
+    constraints = 2 * k * np.eye(m) - total - total.mT + stacked.mT @ stacked
     values, vectors = np.linalg.eigh(constraints)
     spaces = []
-    for one, squares, columns in zip(matrices, values, vectors, strict=True):
+    for one, rates, squares, columns in zip(matrices, derivations, values, vectors, strict=True):
         null = squares < _NULL_SQUARE
         smallest = float(squares[~null].min(initial=1.0))
         basis = _fixed_signs(columns[:, null])
-        worst = float(np.linalg.norm(one @ basis - basis, axis=1).max(initial=0.0))
+        moves = np.concatenate([one @ basis - basis, rates @ basis])
+        worst = float(np.linalg.norm(moves, axis=1).max(initial=0.0))
         if smallest < _KEPT_SQUARE or worst > _NULL_RESIDUAL:
-            spaces.append(null_space((one - np.eye(m)).reshape(k * m, m)))
+            rows = np.concatenate([one - np.eye(m), rates])
+            spaces.append(null_space(rows.reshape(-1, m)))
         else:
             spaces.append(NullSpace(basis, worst, smallest**0.5))
     return spaces

@@ -44,8 +44,13 @@ class Precise(NamedTuple):
     rest: Float[AnyArray, "..."]
 
     @property
-    def exact(self) -> Float[np.ndarray, "..."]:
-        """The float64 array (NumPy): to the last bit, or to 48 bits from two float32 arrays."""
+    def exact(self) -> Float[AnyArray, "..."]:
+        """The float64 array (NumPy): to the last bit, or to 48 bits from two float32 arrays.
+
+        While it is traced, in the session's precision.
+        """
+        if is_traced(self):
+            return self.rounded
         return np.asarray(self.rounded, np.float64) + np.asarray(self.rest, np.float64)
 
 

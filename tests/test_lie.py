@@ -228,16 +228,6 @@ def test_finite_groups_have_no_lie_algebra():
         group.exponential(jnp.ones(3))
 
 
-def test_bases_of_continuous_groups_are_refused_and_not_wrong():
-    """Generators alone would leave functions that turns do not fix."""
-    turning = sj.action(
-        sj.Sphere(2), sj.special_orthogonal_group(3), act=lambda g, x: (g @ x).astype(x.dtype)
-    )
-    for route in ("auto", "chain", "averaging"):
-        with pytest.raises(ValueError, match=r"continuous|infinite|infinity"):
-            sj.invariant_basis(sj.Sphere(2), turning, max_eigenvalue=6, route=route)
-
-
 def test_matrices_are_float64_in_every_session():
     group = sj.special_unitary_group(3)
     assert group.lie_algebra.dtype == np.float64

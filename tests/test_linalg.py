@@ -57,12 +57,15 @@ def rotation(angle, m=5, seed=0):
     return frame @ turned @ frame.T, frame[:, 2:] @ frame[:, 2:].T
 
 
+NONE = np.zeros((3, 0, 5, 5))
+
+
 @pytest.mark.parametrize(
     "angle", [1.0, 1e-3, 1e-5, 1e-7]
 )  # the last two need more than eigh of the square
 def test_fixed_spaces_of_rotations(angle):
     pairs = [rotation(angle, seed=seed) for seed in range(3)]
-    found = fixed_spaces(np.stack([matrix for matrix, _ in pairs])[:, None])
+    found = fixed_spaces(np.stack([matrix for matrix, _ in pairs])[:, None], NONE)
     for space, (matrix, projector) in zip(found, pairs, strict=True):
         np.testing.assert_allclose(space.basis @ space.basis.T, projector, atol=1e-13 / angle + 1e-12)
         np.testing.assert_allclose(matrix @ space.basis, space.basis, atol=1e-13)
@@ -72,10 +75,26 @@ def test_fixed_spaces_of_rotations(angle):
 def test_fixed_spaces_of_several_matrices_and_of_none():
     first, _ = rotation(1.0, seed=1)
     second, _ = rotation(2.0, seed=2)
-    (both,) = fixed_spaces(np.stack([first, second])[None])
+    (both,) = fixed_spaces(np.stack([first, second])[None], NONE[:1])
     assert both.basis.shape == (5, 1)  # two planes in five dimensions leave a line
-    (everything,) = fixed_spaces(np.zeros((1, 0, 4, 4)))
+    (everything,) = fixed_spaces(*np.zeros((2, 1, 0, 4, 4)))
     np.testing.assert_allclose(everything.basis @ everything.basis.T, np.eye(4), atol=1e-15)
     doubtful = rotation(5e-10, seed=1)[0] @ rotation(2e-8, seed=2)[0]
     with pytest.raises(ValueError, match=r"no clear gap"):
-        fixed_spaces(doubtful[None, None])
+        fixed_spaces(doubtful[None, None], NONE[:1])
+
+
+def test_vectors_that_derivations_annihilate_and_matrices_fix():
+    """A turn of one plane leaves three dimensions; a reflection of another direction two of them."""
+    turned, projector = rotation(1.0)
+    plane = np.eye(5) - projector
+    first, second = np.linalg.svd(plane)[0][:, :2].T
+    derivation = np.outer(first, second) - np.outer(second, first)
+    direction = np.linalg.svd(projector)[0][:, 0]
+    mirror = np.eye(5) - 2 * np.outer(direction, direction)
+    (space,) = fixed_spaces(mirror[None, None], derivation[None, None])
+    expected = projector - np.outer(direction, direction)
+    np.testing.assert_allclose(space.basis @ space.basis.T, expected, atol=1e-12)
+    (space,) = fixed_spaces(NONE[:1], derivation[None, None])
+    np.testing.assert_allclose(space.basis @ space.basis.T, projector, atol=1e-12)
+    np.testing.assert_allclose(turned @ space.basis, space.basis, atol=1e-12)

@@ -67,12 +67,12 @@ class LieGroup(AbstractLieGroup):
     sampler: AbstractSampler | Transversals | None
 
     @property
-    def generators(self) -> Float[np.ndarray, "k d d"]:
+    def generators(self) -> Float[np.ndarray | Array, "k d d"]:
         """The representatives, in float64 in every session."""
         return self.representatives.exact
 
     @property
-    def lie_algebra(self) -> Float[np.ndarray, "a d d"]:
+    def lie_algebra(self) -> Float[np.ndarray | Array, "a d d"]:
         """The basis of skew matrices, in float64 in every session."""
         return self.algebra.exact
 
@@ -455,4 +455,6 @@ def _checked_sampler(sample: Any, degree: int) -> CallableSampler:
         raise ValueError(
             f"sample: expected one orthogonal matrix of shape ({degree}, {degree}) and got {one}."
         )
-    return CallableSampler(sample)  # pyright: ignore[reportArgumentType]
+    # A method of a module holds arrays, which are no static configuration.
+    plain = sample if jax.tree.leaves(sample) == [sample] else lambda key: sample(key)
+    return CallableSampler(plain)  # pyright: ignore[reportArgumentType]

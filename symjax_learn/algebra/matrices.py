@@ -49,7 +49,7 @@ class MatrixGroup(AbstractFiniteGroup):
     sampler: AbstractSampler | Transversals | None
 
     @property
-    def generators(self) -> Float[np.ndarray, "k d d"]:
+    def generators(self) -> Float[np.ndarray | Array, "k d d"]:
         """The generators, in float64 in every session."""
         return self.from_faithful(np.asarray(self.images))
 
@@ -72,7 +72,7 @@ class MatrixGroup(AbstractFiniteGroup):
 
     def faithful(self, g: FloatArray) -> Int[np.ndarray, "batch N"]:
         """The permutation of the orbit; raises for matrices that do not permute it."""
-        orbit = self.orbit.exact
+        orbit = np.asarray(self.orbit.exact)
         rows, distances = _nearest(orbit, np.einsum("gij,pj->gpi", np.asarray(g, np.float64), orbit))
         strangers = np.flatnonzero(distances.max(axis=1, initial=0.0) > _SAME)
         if len(strangers):
@@ -84,7 +84,7 @@ class MatrixGroup(AbstractFiniteGroup):
 
     def from_faithful(self, images: Int[np.ndarray, "batch N"]) -> Float[np.ndarray, "batch d d"]:
         """The matrices that carry the frame to its images."""
-        orbit = self.orbit.exact
+        orbit = np.asarray(self.orbit.exact)
         moved = orbit[np.asarray(images)[..., : self.degree]]
         return np.linalg.solve(orbit[: self.degree], moved).swapaxes(-1, -2)
 

@@ -93,7 +93,7 @@ class Polynomials(eqx.Module):
     @property
     def exact_coefficients(self) -> Float[np.ndarray, "P M"]:
         """The coefficients in float64, in every session."""
-        values = self.coefficients.exact
+        values = np.asarray(self.coefficients.exact)
         if self.denominator is None:
             return values
         return np.rint(values * self.denominator) / self.denominator

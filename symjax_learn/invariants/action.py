@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from symjax_learn._types import Element, FloatArray, Key, as_array
 from symjax_learn.algebra.affine import AffineTorusGroup
 from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.lie import LieGroup, TranslationGroup
 from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
 from symjax_learn.algebra.products import ProductGroup, WreathGroup
@@ -26,7 +27,10 @@ _FIT_TOLERANCE = 1e-8
 # Groups of signed permutations, and the groups that act on the cubic torus and on the sphere, as their
 # products do.
 _MONOMIAL_GROUPS = (PermutationGroup, SignedPermutationGroup)
-_GROUPS_ON = {Torus: (*_MONOMIAL_GROUPS, AffineTorusGroup), Sphere: (*_MONOMIAL_GROUPS, MatrixGroup)}
+_GROUPS_ON = {
+    Torus: (*_MONOMIAL_GROUPS, AffineTorusGroup, TranslationGroup),
+    Sphere: (*_MONOMIAL_GROUPS, MatrixGroup, LieGroup),
+}
 
 
 class Action(eqx.Module):
@@ -144,6 +148,27 @@ class Action(eqx.Module):
             )  # exact, where float32 elements are rounded
         return _fitted_representations(self, levels, g)
 
+    def derivations(self, levels: Sequence[Level]) -> list[Float[np.ndarray, "a m m"]]:
+        """dρ(A) on each eigenspace, for each A of the Lie algebra's basis; float64, NumPy.
+
+        dρ(A) = d/dt D(exp(tA)) at 0: skew, and [dρ(A), dρ(B)] = dρ([A, B]). By least squares of the
+        derivatives of φ(exp(−tA)x) at random points, with a checked residual.
+
+        Args:
+            levels: of ``space.levels``.
+
+        Returns:
+            For each level ``(dim G, m, m)``; of length 0 for finite groups.
+
+        Raises:
+            ValueError: a derivative that leaves the eigenspace, so that the act is no isometry.
+
+        Cost: dim G·m³ for each level, and two compilations.
+        """
+        if self.group.lie_algebra is None:
+            return [np.zeros((0, level.multiplicity, level.multiplicity)) for level in levels]
+        return _fitted_derivations(self, levels)
+
     def representation(self, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
         """D(g) on one eigenspace, as :meth:`representations`."""
         return self.representations([level], g)[0]
@@ -173,7 +198,7 @@ def factors(group: AbstractGroup) -> tuple[AbstractGroup, ...]:
 
 def _shift(group: AbstractGroup, g: Element) -> Array | None:
     """The shift b of x ↦ Ax + b, as a fraction of a period; ``None`` for linear groups."""
-    if not any(isinstance(factor, AffineTorusGroup) for factor in factors(group)):
+    if not any(isinstance(factor, AffineTorusGroup | TranslationGroup) for factor in factors(group)):
         return None
     if isinstance(group, ProductGroup):
         parts = [_shift(factor, a) for factor, a in zip(group.factors, g, strict=True)]
@@ -188,8 +213,8 @@ def _shift(group: AbstractGroup, g: Element) -> Array | None:
         assert blocks is not None
         places = jnp.argsort(g.images, axis=-1)[..., None]
         return jnp.take_along_axis(blocks, places, axis=-2).reshape(*blocks.shape[:-2], group.degree)
-    assert isinstance(group, AffineTorusGroup)
-    return group.shift(g)
+    assert isinstance(group, AffineTorusGroup | TranslationGroup)
+    return jnp.asarray(group.shift(g))
 
 
 def _vectorized(
@@ -250,9 +275,9 @@ def action(
 
     Args:
         space: the space.
-        group: permutations and signed permutations on ``Torus`` and ``Sphere``, affine maps on
-            ``Torus``, finite groups of orthogonal matrices on ``Sphere``, direct and wreath products of
-            these on consecutive blocks of coordinates; any group with ``act``.
+        group: permutations and signed permutations on ``Torus`` and ``Sphere``, affine maps and
+            translations on ``Torus``, finite and Lie groups of orthogonal matrices on ``Sphere``, direct
+            and wreath products of these on consecutive blocks of coordinates; any group with ``act``.
         act: ``act(g, point) -> point`` for one element and one point, by isometries, a left action:
             act(gh, x) = act(g, act(h, x)). Written with ``jax.numpy``; batches are added here.
 
@@ -324,7 +349,13 @@ def checked_action(action: object) -> Action:
 
 
 def signed_affine(group: AbstractGroup, g: Element) -> SignedAffine:
-    """A one-axis batch of elements of a coordinate group on the cubic torus, exactly."""
+    """A one-axis batch of elements of a coordinate group on the cubic torus, exactly.
+
+    Of a translation group the identity only, which it has in the generators of a product.
+    """
+    if isinstance(group, TranslationGroup):
+        images = np.broadcast_to(np.arange(group.degree), np.shape(g))
+        return SignedAffine(images, np.ones_like(images), np.zeros(images.shape, np.int64), 1)
     if isinstance(group, ProductGroup):
         return _side_by_side([signed_affine(f, a) for f, a in zip(group.factors, g, strict=True)])
     if isinstance(group, WreathGroup):
@@ -339,6 +370,23 @@ def signed_affine(group: AbstractGroup, g: Element) -> SignedAffine:
     else:
         images, signs = np.asarray(g), np.ones_like(np.asarray(g))
     return SignedAffine(images, signs, np.zeros(images.shape, np.int64), 1)
+
+
+def translations(group: AbstractGroup) -> Int[np.ndarray, "a d"]:
+    """The directions along which a coordinate group translates the torus."""
+    if group.lie_algebra is None:
+        return np.zeros((0, group.degree), np.int64)
+    if isinstance(group, TranslationGroup):
+        return np.asarray(group.directions, np.int64)
+    if isinstance(group, WreathGroup):
+        return np.kron(np.eye(group.num_blocks, dtype=np.int64), translations(group.inner))
+    assert isinstance(group, ProductGroup)
+    blocks, start, found = [translations(factor) for factor in group.factors], 0, []
+    for block in blocks:
+        left = (0, 0), (start, group.degree - start - block.shape[1])
+        found.append(np.pad(block, left))
+        start += block.shape[1]
+    return np.concatenate(found)
 
 
 def _side_by_side(parts: Sequence[SignedAffine]) -> SignedAffine:
@@ -418,32 +466,69 @@ def _torus_representation(
 def _fitted_representations(
     action: Action, levels: Sequence[Level], g: Element
 ) -> list[Float[np.ndarray, "batch m m"]]:
-    """Least squares of φ(g⁻¹x) = φ(x) D(g) at random points, in float64 whatever the session.
+    """Least squares of φ(g⁻¹x) = φ(x) D(g) at random points, in float64 whatever the session."""
+    with jax.enable_x64(True):
+        points, values, solve = _fit_at_random_points(action, levels)
+        inverses = action.inverse(g)
+
+        def moved(row: int) -> np.ndarray:
+            one = jax.tree.map(lambda leaf: leaf[row], inverses)
+            return np.asarray(values(action.act(one, points)))
+
+        return solve(moved, jax.tree.leaves(inverses)[0].shape[0])
+
+
+def _fitted_derivations(action: Action, levels: Sequence[Level]) -> list[Float[np.ndarray, "a m m"]]:
+    """Least squares of d/dt φ(exp(−tA)x) = φ(x) dρ(A) at random points, in float64."""
+    with jax.enable_x64(True):
+        points, values, solve = _fit_at_random_points(action, levels)
+        algebra = jax.tree.map(jnp.asarray, action.group.lie_algebra)
+
+        @eqx.filter_jit
+        def rates(action: Action, a: Element, points: Array) -> Array:
+            def moved(time: Array) -> Array:
+                one = action.group.exponential(jax.tree.map(lambda leaf: -time * leaf, a))
+                return values(_act(action, one, points))
+
+            return jax.jvp(moved, (jnp.zeros(()),), (jnp.ones(()),))[1]
+
+        def moved(row: int) -> np.ndarray:
+            return np.asarray(rates(action, jax.tree.map(lambda leaf: leaf[row], algebra), points))
+
+        return solve(moved, action.group.dimension)
+
+
+def _fit_at_random_points(action: Action, levels: Sequence[Level]):
+    """Points, the eigenfunctions there, and least squares of other values as combinations of these.
 
     All levels are evaluated together, so that one program is compiled for them.
     """
     space = action.space
-    with jax.enable_x64(True):
-        points = space.sample(jax.random.key(0), (2 * max(level.multiplicity for level in levels) + 16,))
-        functions = space.functions(levels)
-        values = eqx.filter_jit(lambda functions, points: functions.columns(points))
-        inverses = action.inverse(g)
-        num_elements = jax.tree.leaves(inverses)[0].shape[0]
-        ends = np.cumsum([level.multiplicity for level in levels])[:-1]
-        here = np.split(np.asarray(values(functions, points)), ends, axis=1)
-        factors = [np.linalg.qr(block) for block in here]  # once for all elements
-        found = [np.empty((num_elements, block.shape[1], block.shape[1])) for block in here]
-        for row in range(num_elements):
-            one = jax.tree.map(lambda leaf, row=row: leaf[row], inverses)
-            there = np.split(np.asarray(values(functions, action.act(one, points))), ends, axis=1)
+    points = space.sample(jax.random.key(0), (2 * max(level.multiplicity for level in levels) + 16,))
+    functions = space.functions(levels)
+    compiled = eqx.filter_jit(lambda functions, points: functions.columns(points))
+    ends = np.cumsum([level.multiplicity for level in levels])[:-1]
+
+    def values(points: Array) -> Array:
+        return compiled(functions, points)
+
+    here = np.split(np.asarray(values(points)), ends, axis=1)
+    factors = [np.linalg.qr(block) for block in here]  # once for all elements
+
+    def solve(moved: Callable[[int], np.ndarray], number: int) -> list[np.ndarray]:
+        found = [np.empty((number, block.shape[1], block.shape[1])) for block in here]
+        for row in range(number):
+            there = np.split(moved(row), ends, axis=1)
             for i, level in enumerate(levels):
                 orthogonal, triangle = factors[i]
                 found[i][row] = np.linalg.solve(triangle, orthogonal.T @ there[i])
                 residual = float(np.abs(here[i] @ found[i][row] - there[i]).max())
-                if not residual <= _FIT_TOLERANCE:
+                if not residual <= _FIT_TOLERANCE * max(1.0, float(np.abs(there[i]).max())):
                     raise ValueError(
                         f"act: element {row} carries eigenfunctions of eigenvalue "
                         f"{level.eigenvalue:g} out of their eigenspace (residual {residual:.1e}); it "
                         "must act by isometries."
                     )
-    return found
+        return found
+
+    return points, values, solve

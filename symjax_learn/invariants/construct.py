@@ -23,10 +23,13 @@ from symjax_learn.invariants.routes.orbits import (
     torus_orbits,
     worst_residual,
 )
+from symjax_learn.invariants.routes.subset import subset_levels
 
-ROUTES = ("orbits", "generators", "chain", "averaging")
+ROUTES = ("orbits", "generators", "lie", "chain", "subset", "averaging")
 _LEVELS_BY = {
     "generators": generated_levels,
+    "lie": generated_levels,
+    "subset": subset_levels,
     "chain": chained_levels,
     "averaging": averaged_levels,
 }
@@ -107,9 +110,11 @@ def invariant_basis(
         max_functions: keep the largest number of whole levels with at most so many *invariant*
             functions.
         route: ``"orbits"`` (exact integer orbits on plane waves), ``"generators"`` (null spaces of
-            D(g) − I over the generators), ``"chain"`` (the exact average over G from the transversals
-            of a stabilizer chain), ``"averaging"`` (all |G| elements: the oracle), or
-            ``"auto"`` (orbits where the action permutes plane waves, else generators).
+            D(g) − I over the generators), ``"lie"`` (the same for a continuous group, with dρ(A) over
+            its Lie algebra), ``"chain"`` (the exact average over G from the transversals of a
+            stabilizer chain), ``"subset"`` (a few random elements, right with probability 1 − 1e-9),
+            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"`` (orbits where the action
+            permutes plane waves, else generators or lie).
         memory_limit: refuse set-up work beyond so many bytes.
 
     Raises:
@@ -119,7 +124,8 @@ def invariant_basis(
 
     Cost: ``orbits`` O(k·D·(d + log D)) for k generators; for each level of dimension m ``generators``
     O(k·m² + m³), ``averaging`` |G|·m² + m³,
-    ``chain`` the same with Σ|U_i| in the place of |G|.
+    ``chain`` the same with Σ|U_i| in the place of |G|, ``lie`` dim G·m³, ``subset`` about 40 + log₂ m
+    random elements, each m², and m³ for each that is kept.
 
     References:
         Soleymani, Tahmasebi, Jegelka, Jaillet, *Learning with Exact Invariances in Polynomial Time*,
@@ -155,15 +161,19 @@ def invariant_basis(
 
 def _chosen_route(action: Action, route: str) -> str:
     monomial = isinstance(action.space, Torus) and action.user_act is None
+    constraints = "generators" if action.group.lie_algebra is None else "lie"
     if route == "auto":
-        return "orbits" if monomial else "generators"
+        return "orbits" if monomial else constraints
     if route not in ROUTES:
         raise ValueError(f"route: expected 'auto' or one of {ROUTES} and got {route!r}.")
     if route == "orbits" and not monomial:
         raise ValueError(
             "route: 'orbits' needs an action that permutes plane waves (a coordinate group on a "
-            "torus); use 'generators'."
+            f"torus); use '{constraints}'."
         )
+    if route in ("generators", "lie") and route != constraints:
+        kind = "continuous" if constraints == "lie" else "finite"
+        raise ValueError(f"route: {route!r} does not fit a {kind} group; use '{constraints}'.")
     return route
 
 

@@ -11,14 +11,24 @@ import numpy as np
 
 from symjax_learn._chunks import MEMORY_LIMIT
 from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.lie import (
+    LieGroup,
+    RotationSampler,
+    SpecialUnitarySampler,
+    TorusSampler,
+)
 from symjax_learn.algebra.matrices import MatrixGroup
 from symjax_learn.algebra.orbits import monomial_orbits
 from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
+from symjax_learn.algebra.products import ProductGroup, WreathGroup
 from symjax_learn.algebra.series import (
+    hilbert_series,
     integral,
     molien_series,
     multiset_series,
+    orthogonal_series,
     signed_cycle_series,
+    weyl_series,
 )
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import truncated_product
@@ -28,7 +38,6 @@ from symjax_learn.invariants.action import (
     Action,
     SignedAffine,
     as_action,
-    factors,
     find_rows,
     signed_affine,
 )
@@ -45,8 +54,9 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
 
     For S_n, B_n, Young and sign groups by generating functions, at any n. For |G| ≤ 10,000 (100,000
     for groups of matrices) by averages over the group: on the torus of tr D(g), from theta series over
-    the cycles of g; on the sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. Else
-    by exact orbits, of frequencies or of monomials.
+    the cycles of g; on the sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. For
+    SO(n), O(n), SU(n) and tori by Weyl's integration formula, for products from their factors. Else by
+    exact orbits, of frequencies or of monomials.
 
     Args:
         space: the space.
@@ -94,9 +104,7 @@ def level_counts(
     if action.user_act is not None or not isinstance(action.space, Torus | Sphere):
         return None, "none"
     if isinstance(action.space, Sphere):
-        if _has_matrices(action.group) and action.order > MAX_MATRIX_ORDER:
-            return None, "none"
-        return _sphere_counts(action, [level_degree(level) for level in levels])
+        return _sphere_counts(action.group, [level_degree(level) for level in levels])
     if isinstance(action.group.sampler, YoungSampler | SignedSampler):
         norms = [level_norm(level) for level in levels]
         series = _orbit_series(action.group.sampler, max(norms), _torus_weights)
@@ -144,46 +152,77 @@ def _orbit_series(
 
 
 def _sphere_counts(
-    action: Action, degrees: Sequence[int]
-) -> tuple[list[int], Literal["molien", "character", "orbits"]]:
+    group: AbstractGroup, degrees: Sequence[int]
+) -> tuple[list[int] | None, Literal["molien", "character", "orbits", "none"]]:
     """Invariant harmonics by degree: invariant polynomials, less those of degree two lower.
 
     For harmonics of degree l are the polynomials of degree l modulo |x|² times those of degree l − 2,
     and |x|² is invariant.
     """
-    largest, group = max(degrees), action.group
-    if isinstance(group.sampler, YoungSampler | SignedSampler):
-        series, source = _orbit_series(group.sampler, largest, _sphere_weights), "molien"
-    elif _has_matrices(group):
-        with jax.enable_x64(True):
-            matrices = np.asarray(group.matrix(group.elements()))
-        series, source = molien_series(matrices, largest), "character"
-    elif action.order <= MAX_CHARACTER_ORDER:
-        elements = signed_affine(action.group, action.elements())
-        types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
-        total = [0] * (largest + 1)
-        for cycles, times in types.items():
-            for degree, count in enumerate(signed_cycle_series(cycles, largest)):
-                total[degree] += times * count
-        series, source = [count // len(elements.images) for count in total], "character"
-    else:
-        series, source = [_monomial_count(action, degree) for degree in range(largest + 1)], "orbits"
+    series, source = _polynomial_series(group, max(degrees))
+    if series is None:
+        return None, "none"
     return [series[d] - (series[d - 2] if d >= 2 else 0) for d in degrees], source
 
 
-def _has_matrices(group: AbstractGroup) -> bool:
-    """Whether elements are more than signed permutations."""
-    return any(isinstance(factor, MatrixGroup) for factor in factors(group))
+def _polynomial_series(
+    group: AbstractGroup, max_degree: int
+) -> tuple[list[int] | None, Literal["molien", "character", "orbits", "none"]]:
+    """Invariant polynomials of a linear group by degree, and how they were counted."""
+    if isinstance(group, ProductGroup):  # polynomials in the invariants of the blocks
+        found = [_polynomial_series(factor, max_degree) for factor in group.factors]
+        series = [1] + [0] * max_degree
+        for block, _ in found:
+            if block is None:
+                return None, "none"
+            series = truncated_product(series, block)
+        sources = {source for _, source in found}
+        return series, next(one for one in ("orbits", "character", "molien") if one in sources)
+    if isinstance(group, WreathGroup):  # multisets of invariants of the inner group
+        inner, source = _polynomial_series(group.inner, max_degree)
+        if inner is None:
+            return None, "none"
+        weights = [degree for degree, times in enumerate(inner) if degree for _ in range(times)]
+        return multiset_series(group.num_blocks, max_degree, weights), source
+    if isinstance(group.sampler, YoungSampler | SignedSampler):
+        return _orbit_series(group.sampler, max_degree, _sphere_weights), "molien"
+    if isinstance(group, LieGroup):
+        return _lie_series(group, max_degree)
+    if isinstance(group, MatrixGroup):
+        if group.order > MAX_MATRIX_ORDER:
+            return None, "none"
+        return molien_series(np.asarray(group.elements()), max_degree), "character"
+    if group.order <= MAX_CHARACTER_ORDER:
+        elements = signed_affine(group, group.elements())
+        types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
+        total = [0] * (max_degree + 1)
+        for cycles, times in types.items():
+            for degree, count in enumerate(signed_cycle_series(cycles, max_degree)):
+                total[degree] += times * count
+        return [count // len(elements.images) for count in total], "character"
+    return [_monomial_count(group, degree) for degree in range(max_degree + 1)], "orbits"
 
 
-def _monomial_count(action: Action, degree: int) -> int:
+def _lie_series(group: LieGroup, max_degree: int) -> tuple[list[int] | None, Literal["molien", "none"]]:
+    """Weyl's integration formula, where the family is known."""
+    sampler = group.sampler
+    if isinstance(sampler, RotationSampler):
+        return orthogonal_series(group.degree, 1, max_degree, proper=sampler.proper), "molien"
+    if isinstance(sampler, SpecialUnitarySampler):  # transitive on the sphere
+        return hilbert_series([2], max_degree), "molien"
+    if isinstance(sampler, TorusSampler):
+        return weyl_series(np.asarray(sampler.frequencies).tolist(), [], max_degree), "molien"
+    return None, "none"
+
+
+def _monomial_count(group: AbstractGroup, degree: int) -> int:
     """Invariant polynomials of one degree: orbits of monomials whose signs are consistent."""
-    d = action.degree
+    d = group.degree
     bars = np.asarray(list(itertools.combinations(range(degree + d - 1), d - 1)), np.int64)
     bars = bars.reshape(-1, d - 1)
     edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, degree + d - 1)))
     exponents = np.diff(edges, axis=1) - 1
-    generators = signed_affine(action.group, action.generators)
+    generators = signed_affine(group, group.generators)
     moved = np.empty((len(generators.images), *exponents.shape), np.int64)
     for row, images in enumerate(generators.images):
         moved[row][:, images] = exponents

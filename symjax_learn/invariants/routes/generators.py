@@ -1,4 +1,8 @@
-"""Route ``generators``: the common null space of D(g) − I over a few generators, level by level."""
+"""Routes ``generators`` and ``lie``: the null space of a few linear constraints, level by level.
+
+D(g) c = c for the generators, and for a continuous group also dρ(A) c = 0 for a basis of its Lie
+algebra.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,37 +17,35 @@ from symjax_learn.invariants.routes.averaging import LevelCoefficients
 
 
 def generated_levels(action: Action, levels: Sequence[Level], memory_limit: int) -> LevelCoefficients:
-    """The invariants of each level from k generators; eigenspaces of one size are solved together.
+    """The invariants of each level from k constraints; eigenspaces of one size are solved together.
 
-    Cost: k·m² for the constraints and m³ for each eigenspace of dimension m; never |G|.
+    Cost: k·m² for the generators, k·m³ for the Lie algebra, and m³ for each eigenspace of dimension m;
+    never |G|.
 
     Raises:
-        ValueError: a continuous group, an eigenspace too large for a dense matrix, or a null space
-            without a clear gap.
+        ValueError: an eigenspace too large for a dense matrix, or a null space without a clear gap.
     """
-    if action.group.lie_algebra is not None:
-        raise ValueError(
-            f"group: {type(action.group).__name__} is continuous, and no route for continuous groups is "
-            "built yet; bases are of finite groups."
-        )
-    k = max(1, action.group.num_generators)
+    k = max(1, action.group.num_generators + action.group.dimension)
     squares = sum(level.multiplicity**2 for level in levels)
     largest = max(level.multiplicity for level in levels)
     refuse_beyond(
         memory_limit,
         8 * squares * (3 * k + 6),
-        f"max_eigenvalue or max_functions: the route 'generators' forms dense matrices of sizes up to "
+        f"max_eigenvalue or max_functions: this route forms dense matrices of sizes up to "
         f"{largest:,} and",
         "Lower it, or raise memory_limit.",
     )
     matrices = action.representations(levels, action.generators)
+    derivations = action.derivations(levels)
     batches: dict[int, list[int]] = defaultdict(list)
     for i, level in enumerate(levels):
         batches[level.multiplicity].append(i)
     found = [np.zeros((0, 0))] * len(levels)
     gap, residual = np.inf, 0.0
     for members in batches.values():
-        spaces = fixed_spaces(np.stack([matrices[i] for i in members]))
+        spaces = fixed_spaces(
+            np.stack([matrices[i] for i in members]), np.stack([derivations[i] for i in members])
+        )
         for i, space in zip(members, spaces, strict=True):
             found[i] = space.basis
             gap, residual = min(gap, space.gap), max(residual, space.largest_null)

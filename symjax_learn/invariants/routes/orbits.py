@@ -16,7 +16,13 @@ from symjax_learn.geometry.torus import (
     level_norm,
     plane_wave_sums,
 )
-from symjax_learn.invariants.action import Action, SignedAffine, find_rows, signed_affine
+from symjax_learn.invariants.action import (
+    Action,
+    SignedAffine,
+    find_rows,
+    signed_affine,
+    translations,
+)
 
 
 class TorusOrbits(NamedTuple):
@@ -44,6 +50,8 @@ def torus_orbits(
     frequencies = integer_vectors(space.dimension, max(level_norm(level) for level in levels))
     norms = np.sum(frequencies.astype(np.int64) ** 2, axis=1)
     kept = np.isin(norms, [level_norm(level) for level in levels])
+    # Translations leave the waves that are constant along their directions.
+    kept &= ~(frequencies.astype(np.int64) @ translations(action.group).T).any(axis=1)
     frequencies, norms = frequencies[kept], norms[kept]
     generators = signed_affine(action.group, action.generators)
     targets = np.empty((len(generators.images), len(frequencies)), np.int64)

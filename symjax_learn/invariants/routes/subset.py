@@ -1,0 +1,65 @@
+"""Route ``subset``: invariants of any compact group from a few random elements, almost surely."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from symjax_learn._linalg import NullSpace, null_space
+from symjax_learn.geometry.spaces import Level
+from symjax_learn.invariants.action import Action
+from symjax_learn.invariants.routes.averaging import LevelCoefficients, refuse_dense
+
+# The probability that a level keeps a function that is not invariant.
+FAILURE_PROBABILITY = 1e-9
+# A random vector is moved when it moves by this fraction of its norm.
+_MOVED = 1e-8
+
+
+def subset_levels(action: Action, levels: Sequence[Level], memory_limit: int) -> LevelCoefficients:
+    """The vectors of each level that random elements fix, until enough of these in a row change nothing.
+
+    An element g is drawn with Haar measure and a Gaussian vector x in the span V of what is left; when
+    D(g)x ≠ x, then V becomes V ∩ ker(D(g) − I). The elements that fix V pointwise form a closed
+    subgroup, a proper one as long as V is larger than the invariants, so that each round succeeds with
+    probability ≥ 1/2 then. A level is finished when c rounds in a row have changed nothing: at most m
+    successes can be followed by such a run, so it is unfinished with probability ≤ (m + 1)·2^{−c}. The
+    elements are the same in every run.
+
+    Cost: for each round one D(g) of every level that is left; m³ for each success.
+
+    Raises:
+        ValueError: no sampler of the group is known, or an eigenspace too large for a dense matrix.
+
+    References:
+        Soleymani, Tahmasebi, Jegelka, Jaillet, *Efficient Learning and Symmetry Discovery under Exact
+        Invariances*, COLT 2026, Algorithm 1.
+    """
+    refuse_dense(levels, memory_limit, "subset")
+    total = sum(level.multiplicity + 1 for level in levels)
+    patience = math.ceil(math.log2(total / FAILURE_PROBABILITY))
+    rng = np.random.default_rng(0)
+    spaces = [NullSpace(np.eye(level.multiplicity), 0.0, 1.0) for level in levels]
+    idle = np.zeros(len(levels), int)
+    key, residual, gap = jax.random.key(0), 0.0, math.inf
+    while (idle < patience).any():
+        key, fresh = jax.random.split(key)
+        with jax.enable_x64(True):  # the exact elements, whatever the session
+            elements = action.sample(fresh, (2 * patience,))
+        for i, draws in enumerate(action.representations(levels, elements)):
+            for matrix in draws:
+                if idle[i] >= patience:
+                    break
+                basis = spaces[i].basis
+                vector = basis @ rng.normal(size=basis.shape[1])
+                moved = float(np.linalg.norm(matrix @ vector - vector))
+                if moved <= _MOVED * max(1.0, float(np.linalg.norm(vector))):
+                    idle[i] += 1
+                    residual = max(residual, moved)
+                    continue
+                idle[i] = 0
+                found = null_space((matrix - np.eye(len(matrix))) @ basis)
+                gap = min(gap, found.gap)
+                spaces[i] = found._replace(basis=basis @ found.basis)
+    return LevelCoefficients([space.basis for space in spaces], gap, residual)
