@@ -20,7 +20,7 @@ from symjax_learn.algebra import (
     SignedPermutationGroup,
     WreathGroup,
 )
-from symjax_learn.invariants.action import factors
+from symjax_learn.invariants.monomial import factors
 
 X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
 # Absolute accuracy of an exact statement about numbers of order one.

@@ -1,14 +1,13 @@
 """How each group moves the points of each space, and the matrices D(g) on its eigenspaces."""
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from symjax_learn._types import Element, FloatArray, Key, as_array
 from symjax_learn.algebra.affine import AffineTorusGroup
@@ -20,9 +19,8 @@ from symjax_learn.algebra.products import ProductGroup, WreathGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
-
-# D(g) by least squares must reproduce φ(g⁻¹x) to this absolute accuracy (float64).
-_FIT_TOLERANCE = 1e-8
+from symjax_learn.invariants.monomial import factors, signed_affine
+from symjax_learn.invariants.representations import Values, fitted_matrices, torus_representation
 
 # Groups of signed permutations, and the groups that act on the cubic torus and on the sphere, as their
 # products do.
@@ -141,12 +139,19 @@ class Action(eqx.Module):
         Cost: O(batch·m²) for each level; by least squares O(batch·m³), and two compilations.
         """
         if isinstance(self.space, Torus) and self.user_act is None:
-            return [_torus_representation(self, self.space, level, g) for level in levels]
+            elements = signed_affine(self.group, g)
+            return [torus_representation(self.space, level, elements) for level in levels]
         if any(isinstance(factor, MatrixGroup) for factor in factors(self.group)):
             g = self.group.from_faithful(
                 self.group.faithful(g)
             )  # exact, where float32 elements are rounded
-        return _fitted_representations(self, levels, g)
+        with jax.enable_x64(True):  # whatever the session
+            inverses = self.inverse(g)
+
+            def moved(row: int, values: Values, points: Array) -> Array:
+                return values(self.act(jax.tree.map(lambda leaf: leaf[row], inverses), points))
+
+            return fitted_matrices(self.space, levels, moved, jax.tree.leaves(inverses)[0].shape[0])
 
     def derivations(self, levels: Sequence[Level]) -> list[Float[np.ndarray, "a m m"]]:
         """dρ(A) on each eigenspace, for each A of the Lie algebra's basis; float64, NumPy.
@@ -167,7 +172,21 @@ class Action(eqx.Module):
         """
         if self.group.lie_algebra is None:
             return [np.zeros((0, level.multiplicity, level.multiplicity)) for level in levels]
-        return _fitted_derivations(self, levels)
+        with jax.enable_x64(True):
+            algebra = jax.tree.map(jnp.asarray, self.group.lie_algebra)
+
+            @eqx.filter_jit
+            def rate(a: Element, values: Values, points: Array) -> Array:
+                def moved(time: Array) -> Array:
+                    g = self.group.exponential(jax.tree.map(lambda leaf: -time * leaf, a))
+                    return values(_act(self, g, points))
+
+                return jax.jvp(moved, (jnp.zeros(()),), (jnp.ones(()),))[1]
+
+            def rates(row: int, values: Values, points: Array) -> Array:
+                return rate(jax.tree.map(lambda leaf: leaf[row], algebra), values, points)
+
+            return fitted_matrices(self.space, levels, rates, self.group.dimension)
 
     def representation(self, level: Level, g: Element) -> Float[np.ndarray, "batch m m"]:
         """D(g) on one eigenspace, as :meth:`representations`."""
@@ -187,13 +206,6 @@ def _act(action: Action, g: Element, points: Array) -> Array:
             )
             moved = moved + shift
     return moved
-
-
-def factors(group: AbstractGroup) -> tuple[AbstractGroup, ...]:
-    """The groups that a direct or a wreath product is made of; a group that is no product, alone."""
-    if isinstance(group, ProductGroup):
-        return tuple(part for factor in group.factors for part in factors(factor))
-    return factors(group.inner) if isinstance(group, WreathGroup) else (group,)
 
 
 def _shift(group: AbstractGroup, g: Element) -> Array | None:
@@ -229,40 +241,6 @@ def _vectorized(
     for _ in batch:
         act = jax.vmap(act)
     return act(wide, jnp.broadcast_to(points, batch + action.space.point_shape))
-
-
-class SignedAffine(NamedTuple):
-    """Elements on a cubic torus as NumPy arrays: x ↦ Ax + period·b, A a signed permutation.
-
-    Attributes:
-        images: of coordinates, ``(batch, d)``.
-        signs: ±1, ``(batch, d)``; (Ax)[images[i]] = signs[i]·x[i].
-        shifts: numerators of b, ``(batch, d)``.
-        denominator: of b.
-    """
-
-    images: Int[np.ndarray, "batch d"]
-    signs: Int[np.ndarray, "batch d"]
-    shifts: Int[np.ndarray, "batch d"]
-    denominator: int
-
-    def single(self, row: int) -> "SignedAffine":
-        """A batch of one: large tables are moved by one element at a time."""
-        here = slice(row, row + 1)
-        return SignedAffine(self.images[here], self.signs[here], self.shifts[here], self.denominator)
-
-    def move_frequencies(self, frequencies: Int[np.ndarray, "D d"]) -> Int[np.ndarray, "batch D d"]:
-        """A^{−T}k = Ak for each element and each frequency."""
-        moved = np.empty((len(self.images), *frequencies.shape), frequencies.dtype)
-        for row, (images, signs) in enumerate(zip(self.images, self.signs, strict=True)):
-            moved[row][:, images] = signs.astype(frequencies.dtype) * frequencies
-        return moved
-
-    def phases(self, moved: Int[np.ndarray, "batch D d"]) -> Int[np.ndarray, "batch D"]:
-        """Numerators t of χ = exp(2πi t/denominator) in T_g e_k = χ e_{Ak}: t = −(Ak)·b."""
-        if not self.shifts.any():
-            return np.zeros(moved.shape[:2], np.int64)
-        return -np.einsum("gki,gi->gk", moved.astype(np.int64), self.shifts) % self.denominator
 
 
 def action(
@@ -346,189 +324,3 @@ def checked_action(action: object) -> Action:
             f"action: expected the answer of action(space, group) and got a {type(action).__name__}."
         )
     return action
-
-
-def signed_affine(group: AbstractGroup, g: Element) -> SignedAffine:
-    """A one-axis batch of elements of a coordinate group on the cubic torus, exactly.
-
-    Of a translation group the identity only, which it has in the generators of a product.
-    """
-    if isinstance(group, TranslationGroup):
-        images = np.broadcast_to(np.arange(group.degree), np.shape(g))
-        return SignedAffine(images, np.ones_like(images), np.zeros(images.shape, np.int64), 1)
-    if isinstance(group, ProductGroup):
-        return _side_by_side([signed_affine(f, a) for f, a in zip(group.factors, g, strict=True)])
-    if isinstance(group, WreathGroup):
-        return _wreath(group, g)
-    if isinstance(group, AffineTorusGroup):
-        matrices = np.asarray(g.matrix)
-        images = np.argmax(matrices != 0, axis=1)
-        signs = np.take_along_axis(matrices, images[:, None], axis=1)[:, 0]
-        return SignedAffine(images, signs, np.asarray(g.shift, np.int64), group.denominator)
-    if isinstance(group, SignedPermutationGroup):
-        images, signs = np.asarray(g.images), np.asarray(g.signs)
-    else:
-        images, signs = np.asarray(g), np.ones_like(np.asarray(g))
-    return SignedAffine(images, signs, np.zeros(images.shape, np.int64), 1)
-
-
-def translations(group: AbstractGroup) -> Int[np.ndarray, "a d"]:
-    """The directions along which a coordinate group translates the torus."""
-    if group.lie_algebra is None:
-        return np.zeros((0, group.degree), np.int64)
-    if isinstance(group, TranslationGroup):
-        return np.asarray(group.directions, np.int64)
-    if isinstance(group, WreathGroup):
-        return np.kron(np.eye(group.num_blocks, dtype=np.int64), translations(group.inner))
-    assert isinstance(group, ProductGroup)
-    blocks, start, found = [translations(factor) for factor in group.factors], 0, []
-    for block in blocks:
-        left = (0, 0), (start, group.degree - start - block.shape[1])
-        found.append(np.pad(block, left))
-        start += block.shape[1]
-    return np.concatenate(found)
-
-
-def _side_by_side(parts: Sequence[SignedAffine]) -> SignedAffine:
-    """Each on its own block of coordinates."""
-    denominator = math.lcm(*(part.denominator for part in parts))
-    starts = np.cumsum([0, *(part.images.shape[1] for part in parts)])
-    return SignedAffine(
-        np.concatenate(
-            [part.images + start for part, start in zip(parts, starts, strict=False)], axis=1
-        ),
-        np.concatenate([part.signs for part in parts], axis=1),
-        np.concatenate([part.shifts * (denominator // part.denominator) for part in parts], axis=1),
-        denominator,
-    )
-
-
-def _wreath(group: WreathGroup, g: Element) -> SignedAffine:
-    """Coordinate c of block i is moved within the block by the i-th inner element, and then with it."""
-    places, width = np.asarray(g.images), group.inner.degree
-    batch, blocks = places.shape
-    inner = signed_affine(
-        group.inner, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), g.inner)
-    )
-    images = inner.images.reshape(batch, blocks, width) + width * places[:, :, None]
-    shifts = np.empty((batch, blocks, width), np.int64)
-    np.put_along_axis(shifts, places[:, :, None], inner.shifts.reshape(shifts.shape), axis=1)
-    flat = (batch, blocks * width)
-    return SignedAffine(
-        images.reshape(flat), inner.signs.reshape(flat), shifts.reshape(flat), inner.denominator
-    )
-
-
-def find_rows(
-    table: Int[np.ndarray, "D d"], rows: Int[np.ndarray, "*batch d"]
-) -> Int[np.ndarray, "*batch"]:
-    """The place of each row in a table of distinct rows that contains it. Cost: O((D + batch)·log D).
-
-    Rows are compared by a linear hash modulo 2⁶⁴ whose answer is verified, so it is exact.
-    """
-    rng = np.random.default_rng(0)
-    for _ in range(4):
-        weights = rng.integers(-(2**62), 2**62, table.shape[1])
-        hashes = table.astype(np.int64) @ weights
-        order = np.argsort(hashes)
-        wanted = rows.astype(np.int64) @ weights
-        places = order[np.minimum(np.searchsorted(hashes[order], wanted), len(table) - 1)]
-        if np.array_equal(table[places], rows):
-            return places
-    raise ValueError(
-        "group: it moves a frequency out of its eigenspace, so its generators are no isometries."
-    )
-
-
-def _torus_representation(
-    action: Action, space: Torus, level: Level, g: Element
-) -> Float[np.ndarray, "batch m m"]:
-    elements = signed_affine(action.group, g)
-    (half,) = space.half_frequencies([level])
-    if level.key == 0:
-        return np.ones((len(elements.images), 1, 1))
-    moved = elements.move_frequencies(half)
-    angles = 2 * np.pi * elements.phases(moved) / elements.denominator
-    # cos and sin of Ak are those of its representative ±Ak, the sine with the sign.
-    leading = np.take_along_axis(moved, np.argmax(moved != 0, axis=2)[..., None], axis=2)[..., 0]
-    sign = np.sign(leading).astype(float)
-    targets = find_rows(half, moved * np.sign(leading)[..., None])
-    h = len(half)
-    batch, columns = np.ogrid[: len(moved), :h]
-    matrices = np.zeros((len(moved), 2 * h, 2 * h))
-    matrices[batch, targets, columns] = np.cos(angles)  # T cos_k = Re χ cos_Ak − Im χ sin_Ak
-    matrices[batch, targets + h, columns] = -np.sin(angles) * sign
-    matrices[batch, targets, columns + h] = np.sin(angles)  # T sin_k = Im χ cos_Ak + Re χ sin_Ak
-    matrices[batch, targets + h, columns + h] = np.cos(angles) * sign
-    return matrices
-
-
-def _fitted_representations(
-    action: Action, levels: Sequence[Level], g: Element
-) -> list[Float[np.ndarray, "batch m m"]]:
-    """Least squares of φ(g⁻¹x) = φ(x) D(g) at random points, in float64 whatever the session."""
-    with jax.enable_x64(True):
-        points, values, solve = _fit_at_random_points(action, levels)
-        inverses = action.inverse(g)
-
-        def moved(row: int) -> np.ndarray:
-            one = jax.tree.map(lambda leaf: leaf[row], inverses)
-            return np.asarray(values(action.act(one, points)))
-
-        return solve(moved, jax.tree.leaves(inverses)[0].shape[0])
-
-
-def _fitted_derivations(action: Action, levels: Sequence[Level]) -> list[Float[np.ndarray, "a m m"]]:
-    """Least squares of d/dt φ(exp(−tA)x) = φ(x) dρ(A) at random points, in float64."""
-    with jax.enable_x64(True):
-        points, values, solve = _fit_at_random_points(action, levels)
-        algebra = jax.tree.map(jnp.asarray, action.group.lie_algebra)
-
-        @eqx.filter_jit
-        def rates(action: Action, a: Element, points: Array) -> Array:
-            def moved(time: Array) -> Array:
-                one = action.group.exponential(jax.tree.map(lambda leaf: -time * leaf, a))
-                return values(_act(action, one, points))
-
-            return jax.jvp(moved, (jnp.zeros(()),), (jnp.ones(()),))[1]
-
-        def moved(row: int) -> np.ndarray:
-            return np.asarray(rates(action, jax.tree.map(lambda leaf: leaf[row], algebra), points))
-
-        return solve(moved, action.group.dimension)
-
-
-def _fit_at_random_points(action: Action, levels: Sequence[Level]):
-    """Points, the eigenfunctions there, and least squares of other values as combinations of these.
-
-    All levels are evaluated together, so that one program is compiled for them.
-    """
-    space = action.space
-    points = space.sample(jax.random.key(0), (2 * max(level.multiplicity for level in levels) + 16,))
-    functions = space.functions(levels)
-    compiled = eqx.filter_jit(lambda functions, points: functions.columns(points))
-    ends = np.cumsum([level.multiplicity for level in levels])[:-1]
-
-    def values(points: Array) -> Array:
-        return compiled(functions, points)
-
-    here = np.split(np.asarray(values(points)), ends, axis=1)
-    factors = [np.linalg.qr(block) for block in here]  # once for all elements
-
-    def solve(moved: Callable[[int], np.ndarray], number: int) -> list[np.ndarray]:
-        found = [np.empty((number, block.shape[1], block.shape[1])) for block in here]
-        for row in range(number):
-            there = np.split(moved(row), ends, axis=1)
-            for i, level in enumerate(levels):
-                orthogonal, triangle = factors[i]
-                found[i][row] = np.linalg.solve(triangle, orthogonal.T @ there[i])
-                residual = float(np.abs(here[i] @ found[i][row] - there[i]).max())
-                if not residual <= _FIT_TOLERANCE * max(1.0, float(np.abs(there[i]).max())):
-                    raise ValueError(
-                        f"act: element {row} carries eigenfunctions of eigenvalue "
-                        f"{level.eigenvalue:g} out of their eigenspace (residual {residual:.1e}); it "
-                        "must act by isometries."
-                    )
-        return found
-
-    return points, values, solve

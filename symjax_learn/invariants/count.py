@@ -34,13 +34,8 @@ from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import truncated_product
 from symjax_learn.geometry.sphere import Sphere, level_degree
 from symjax_learn.geometry.torus import Torus, level_norm
-from symjax_learn.invariants.action import (
-    Action,
-    SignedAffine,
-    as_action,
-    find_rows,
-    signed_affine,
-)
+from symjax_learn.invariants.action import Action, as_action
+from symjax_learn.invariants.monomial import SignedAffine, find_rows, signed_affine
 from symjax_learn.invariants.routes.orbits import TorusOrbits, torus_orbits
 
 # Burnside's average is taken over groups up to this order.

@@ -16,13 +16,8 @@ from symjax_learn.geometry.torus import (
     level_norm,
     plane_wave_sums,
 )
-from symjax_learn.invariants.action import (
-    Action,
-    SignedAffine,
-    find_rows,
-    signed_affine,
-    translations,
-)
+from symjax_learn.invariants.action import Action
+from symjax_learn.invariants.monomial import SignedAffine, find_rows, signed_affine, translations
 
 
 class TorusOrbits(NamedTuple):

@@ -1,0 +1,87 @@
+"""The matrices of a group on eigenspaces, D(g): exactly on the torus, by least squares elsewhere."""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.torus import Torus
+from symjax_learn.invariants.monomial import SignedAffine, find_rows
+
+# D(g) by least squares must reproduce φ(g⁻¹x) to this accuracy (float64).
+_FIT_TOLERANCE = 1e-8
+
+# Eigenfunctions at points, ``(points, functions)``.
+Values = Callable[[Array], Array]
+
+
+def torus_representation(
+    space: Torus, level: Level, elements: SignedAffine
+) -> Float[np.ndarray, "batch m m"]:
+    """D(g) on one level of the cubic torus, from the frequencies that g permutes."""
+    (half,) = space.half_frequencies([level])
+    if level.key == 0:
+        return np.ones((len(elements.images), 1, 1))
+    moved = elements.move_frequencies(half)
+    angles = 2 * np.pi * elements.phases(moved) / elements.denominator
+    # cos and sin of Ak are those of its representative ±Ak, the sine with the sign.
+    leading = np.take_along_axis(moved, np.argmax(moved != 0, axis=2)[..., None], axis=2)[..., 0]
+    sign = np.sign(leading).astype(float)
+    targets = find_rows(half, moved * np.sign(leading)[..., None])
+    h = len(half)
+    batch, columns = np.ogrid[: len(moved), :h]
+    matrices = np.zeros((len(moved), 2 * h, 2 * h))
+    matrices[batch, targets, columns] = np.cos(angles)  # T cos_k = Re χ cos_Ak − Im χ sin_Ak
+    matrices[batch, targets + h, columns] = -np.sin(angles) * sign
+    matrices[batch, targets, columns + h] = np.sin(angles)  # T sin_k = Im χ cos_Ak + Re χ sin_Ak
+    matrices[batch, targets + h, columns + h] = np.cos(angles) * sign
+    return matrices
+
+
+def fitted_matrices(
+    space: AbstractSpace,
+    levels: Sequence[Level],
+    images: Callable[[int, Values, Array], Array],
+    number: int,
+) -> list[Float[np.ndarray, "batch m m"]]:
+    """Matrices M with ψ(x) = φ(x) M on each level, by least squares at random points, float64.
+
+    All levels are evaluated together, so that one program is compiled for them.
+
+    Args:
+        space: the space.
+        levels: its levels.
+        images: ``images(row, φ, x)``, the values ψ(x) of the row-th operator, all levels side by side.
+        number: of operators.
+
+    Raises:
+        ValueError: an eigenspace that an operator does not keep.
+
+    Cost: m³ for each level and operator.
+    """
+    points = space.sample(jax.random.key(0), (2 * max(level.multiplicity for level in levels) + 16,))
+    functions = space.functions(levels)
+    compiled = eqx.filter_jit(lambda functions, points: functions.columns(points))
+
+    def values(points: Array) -> Array:
+        return compiled(functions, points)
+
+    ends = np.cumsum([level.multiplicity for level in levels])[:-1]
+    here = np.split(np.asarray(values(points)), ends, axis=1)
+    factors = [np.linalg.qr(block) for block in here]  # once for all elements
+    found = [np.empty((number, block.shape[1], block.shape[1])) for block in here]
+    for row in range(number):
+        there = np.split(np.asarray(images(row, values, points)), ends, axis=1)
+        for i, level in enumerate(levels):
+            orthogonal, triangle = factors[i]
+            found[i][row] = np.linalg.solve(triangle, orthogonal.T @ there[i])
+            residual = float(np.abs(here[i] @ found[i][row] - there[i]).max())
+            if not residual <= _FIT_TOLERANCE * max(1.0, float(np.abs(there[i]).max())):
+                raise ValueError(
+                    f"act: element {row} carries eigenfunctions of eigenvalue {level.eigenvalue:g} out "
+                    f"of their eigenspace (residual {residual:.1e}); it must act by isometries."
+                )
+    return found
