@@ -53,6 +53,10 @@ class Precise(NamedTuple):
             return self.rounded
         return np.asarray(self.rounded, np.float64) + np.asarray(self.rest, np.float64)
 
+    def astype(self, dtype: Any) -> Float[Array, "..."]:
+        """Both parts together, traceable."""
+        return jnp.asarray(self.rounded).astype(dtype) + jnp.asarray(self.rest).astype(dtype)
+
 
 def precise(values: Float[np.ndarray, "..."]) -> Precise:
     """A float64 array as :class:`Precise`."""

@@ -211,8 +211,8 @@ class TorusSampler(AbstractSampler):
     """
 
     frequencies: Int[np.ndarray | Array, "d c"]
-    even: Float[np.ndarray | Array, "d d d"]
-    odd: Float[np.ndarray | Array, "d d d"]
+    even: Precise
+    odd: Precise
 
     def __call__(self, key: Key) -> Float[Array, "d d"]:
         """One uniform matrix."""
@@ -220,9 +220,8 @@ class TorusSampler(AbstractSampler):
         turns = jax.random.uniform(key, (frequencies.shape[1],))
         angles = 2 * jnp.pi * jnp.einsum("jc,c->j", frequencies, turns, precision="highest")
         waves = jnp.concatenate([jnp.cos(angles), -jnp.sin(angles)])
-        return jnp.einsum(
-            "j,jkl->kl", waves, jnp.concatenate([self.even, self.odd]), precision="highest"
-        )
+        parts = jnp.concatenate([self.even.astype(waves.dtype), self.odd.astype(waves.dtype)])
+        return jnp.einsum("j,jkl->kl", waves, parts, precision="highest")
 
 
 class CallableSampler(AbstractSampler):
@@ -399,8 +398,8 @@ def lie_group(
     elif waves is not None and len(central) == len(algebra) and not len(representing):
         sampler = TorusSampler(
             jnp.asarray(waves.frequencies, jnp.int32),
-            jnp.asarray(np.real(waves.projectors), float),
-            jnp.asarray(np.imag(waves.projectors), float),
+            precise(np.real(waves.projectors)),
+            precise(np.imag(waves.projectors)),
         )
     return _of_matrices(algebra, representing, sampler)
 

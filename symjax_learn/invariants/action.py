@@ -141,17 +141,21 @@ class Action(eqx.Module):
         if isinstance(self.space, Torus) and self.user_act is None:
             elements = signed_affine(self.group, g)
             return [torus_representation(self.space, level, elements) for level in levels]
-        if any(isinstance(factor, MatrixGroup) for factor in factors(self.group)):
-            g = self.group.from_faithful(
-                self.group.faithful(g)
-            )  # exact, where float32 elements are rounded
+        matrices = any(isinstance(factor, MatrixGroup) for factor in factors(self.group))
         with jax.enable_x64(True):  # whatever the session
+            if matrices and self.group.lie_algebra is None:  # of float32 elements the exact ones
+                g = self.group.from_faithful(self.group.faithful(g))
             inverses = self.inverse(g)
 
             def moved(row: int, values: Values, points: Array) -> Array:
                 return values(self.act(jax.tree.map(lambda leaf: leaf[row], inverses), points))
 
             return fitted_matrices(self.space, levels, moved, jax.tree.leaves(inverses)[0].shape[0])
+
+    def generator_representations(self, levels: Sequence[Level]) -> list[Float[np.ndarray, "k m m"]]:
+        """D(g) for the generators, in float64 in every session."""
+        with jax.enable_x64(True):
+            return self.representations(levels, self.group.generators)
 
     def derivations(self, levels: Sequence[Level]) -> list[Float[np.ndarray, "a m m"]]:
         """dρ(A) on each eigenspace, for each A of the Lie algebra's basis; float64, NumPy.

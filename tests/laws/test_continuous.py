@@ -21,6 +21,11 @@ def spin():
     return [np.kron(np.eye(2), a) for a in sj.special_orthogonal_group(3).lie_algebra]
 
 
+def products():
+    """A finite group of matrices beside a continuous one."""
+    return sj.direct_product(sj.point_group("D2"), sj.special_orthogonal_group(2))
+
+
 # name -> (space, group, truncation, invariants of each level or None, source of the count)
 PAIRS = {
     "SO(3) on S²": (sj.Sphere(2), lambda: sj.special_orthogonal_group(3), 20, [1, 0, 0, 0, 0], "molien"),
@@ -40,6 +45,7 @@ PAIRS = {
         [1, 1, 2, 2, 3],
         "molien",
     ),
+    "D_2 x SO(2)": (sj.Sphere(4), products, 18, [1, 0, 3, 1], "character"),
     "SO(2) wr S_2": (
         sj.Sphere(3),
         lambda: sj.wreath_product(sj.special_orthogonal_group(2), 2),

@@ -64,7 +64,7 @@ def fixed_by_projectors(
     spaces = [null_space(np.eye(len(projector)) - projector) for projector in projectors]
     residual = 0.0
     if action.group.num_generators:
-        moves = action.representations(levels, action.generators)
+        moves = action.generator_representations(levels)
         for matrices, space in zip(moves, spaces, strict=True):
             moved = matrices @ space.basis - space.basis
             residual = max(residual, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))

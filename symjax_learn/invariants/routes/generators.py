@@ -35,7 +35,7 @@ def generated_levels(action: Action, levels: Sequence[Level], memory_limit: int)
         f"{largest:,} and",
         "Lower it, or raise memory_limit.",
     )
-    matrices = action.representations(levels, action.generators)
+    matrices = action.generator_representations(levels)
     derivations = action.derivations(levels)
     batches: dict[int, list[int]] = defaultdict(list)
     for i, level in enumerate(levels):
