@@ -18,9 +18,7 @@ PI2 = math.pi**2
 # name -> (space, largest total)
 SPACES = {
     "box 1": (sj.Box(1), 36),
-    "box 2": (sj.Box(2), 25),
     "box 3": (sj.Box(3), 6),
-    "gaussian 1": (sj.Gaussian(1), 8),
     "gaussian 3": (sj.Gaussian(3), 4),
 }
 
@@ -117,18 +115,18 @@ def test_eigenfunctions_are_the_stated_products_in_the_stated_order(case, basis)
     np.testing.assert_allclose(values, expected, atol=10 * EXACT * max(1, np.abs(expected).max()))
 
 
-def test_levels_may_be_asked_for_alone_and_in_any_order():
-    for space, total in (SPACES["box 3"], SPACES["gaussian 3"]):
-        levels = space.levels(bound(space, total))
-        points = jnp.asarray(rule(space, 2)[0], float)
-        blocks = [space.eigenfunctions(level, points) for level in levels]
-        backwards = space.functions(levels[::-1]).columns(points)
-        np.testing.assert_allclose(
-            backwards, np.concatenate(blocks[::-1], axis=1), rtol=EXACT, atol=EXACT
-        )
+def test_levels_may_be_asked_for_alone_and_in_any_order(case, basis):
+    space, total = case
+    levels = space.levels(bound(space, total))
+    ends = np.cumsum([0, *(level.multiplicity for level in levels)])
+    asked = [len(levels) - 1, 1]
+    points = jnp.asarray(rule(space, total)[0], float)
+    values = jax.jit(lambda x: space.functions([levels[i] for i in asked]).columns(x))(points)
+    expected = basis(points)[:, np.concatenate([np.arange(ends[i], ends[i + 1]) for i in asked])]
+    np.testing.assert_allclose(values, expected, rtol=EXACT, atol=EXACT)
 
 
-@pytest.mark.parametrize("name", ["box 2", "gaussian 3"])
+@pytest.mark.parametrize("name", ["box 3", "gaussian 3"])
 def test_eigenfunctions_solve_the_eigen_equation(name):
     """−Δφ = λφ on the box; −(Δ − x·∇)φ = nφ for the normal measure."""
     space, total = SPACES[name]
@@ -150,7 +148,8 @@ def test_walls_of_the_box_are_free():
     space = sj.Box(2)
     level = space.levels(PI2 * 5)[-1]
     corners = jnp.asarray([[0.0, 0.3], [1.0, 0.3], [0.6, 0.0], [0.6, 1.0], [1.0, 1.0]])
-    slopes = np.asarray(jax.vmap(jax.jacfwd(lambda x: space.eigenfunctions(level, x)))(corners))
+    slope = jax.jit(jax.vmap(jax.jacfwd(lambda x: space.eigenfunctions(level, x))))
+    slopes = np.asarray(slope(corners))
     normal = np.concatenate([slopes[:2, :, 0], slopes[2:4, :, 1], slopes[4:, :, 0], slopes[4:, :, 1]])
     np.testing.assert_allclose(normal, 0, atol=30 * EXACT)
     assert np.abs(slopes[0, :, 1]).max() > 1

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, Key, checked_count
 from symjax_learn.geometry.separable import (
-    checked_totals,
     coordinate_factors,
     coordinate_products,
+    integer_keys,
     vector_counts,
 )
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
@@ -101,8 +101,7 @@ class Box(AbstractSpace):
 
     def functions(self, levels: Sequence[Level]) -> CosineProducts:
         """The cosines of these levels; no other frequency is enumerated."""
-        checked_totals(levels, "a box")
-        squares = _squares(max(level.key for level in levels))
+        squares = _squares(max(integer_keys(levels, "a box")))
         factors = coordinate_factors(self.dimension, squares, levels)
         return CosineProducts(
             factors=jnp.asarray(factors, jnp.int32),

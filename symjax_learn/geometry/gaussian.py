@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, Key, checked_count
-from symjax_learn.geometry.separable import checked_totals, coordinate_factors, coordinate_products
+from symjax_learn.geometry.separable import coordinate_factors, coordinate_products, integer_keys
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
 
 # Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
@@ -103,8 +103,7 @@ class Gaussian(AbstractSpace):
 
     def functions(self, levels: Sequence[Level]) -> HermiteProducts:
         """The Hermite functions of these levels; no other degree vector is enumerated."""
-        checked_totals(levels, "Gaussian")
-        largest = max(level.key for level in levels)
+        largest = max(integer_keys(levels, "Gaussian"))
         factors = coordinate_factors(self.dimension, range(1, largest + 1), levels)
         return HermiteProducts(
             factors=jnp.asarray(factors, jnp.int32),

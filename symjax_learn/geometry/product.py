@@ -70,6 +70,7 @@ class Product(AbstractSpace):
     """
 
     spaces: tuple[AbstractSpace, ...]
+    dimension: int = eqx.field(static=True)
 
     def __init__(self, *spaces: AbstractSpace):
         """Flatten products, and refuse what is no space."""
@@ -83,11 +84,7 @@ class Product(AbstractSpace):
             for space in spaces
             for factor in (space.spaces if isinstance(space, Product) else (space,))
         )
-
-    @property
-    def dimension(self) -> int:
-        """The sum of the factors' dimensions."""
-        return sum(space.dimension for space in self.spaces)
+        self.dimension = sum(space.dimension for space in self.spaces)
 
     @property
     def point_shape(self) -> tuple[int, ...]:

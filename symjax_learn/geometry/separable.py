@@ -73,7 +73,7 @@ def coordinate_factors(
 
     Cost: O(s·D) for the D functions, s the largest number of nonzero entries.
     """
-    totals = np.asarray([level.key for level in levels])
+    totals = np.asarray(integer_keys(levels, "a separable space"))
     count, top = sum(level.multiplicity for level in levels), int(totals.max())
     most = max(1, min(dimension, top))
     refuse_beyond(
@@ -142,8 +142,11 @@ def coordinate_products(
     return answer
 
 
-def checked_totals(levels: Sequence[Level], name: str) -> None:
-    """Raise ``TypeError`` where a key is no integer."""
+def integer_keys(levels: Sequence[Level], name: str) -> list[int]:
+    """The exact keys of these levels; ``TypeError`` where one is no integer."""
+    keys = []
     for level in levels:
         if not isinstance(level.key, int):
             raise TypeError(f"level: {level} is not a level of {name}.")
+        keys.append(level.key)
+    return keys
