@@ -191,6 +191,8 @@ def test_bad_input():
     points[0, 0] = 2.0
     with pytest.raises(ValueError, match=r"points: factor 0, Sphere: row 0 has norm 2\.0"):
         MIXED.check(points)
+    with pytest.raises(ValueError, match=r"points: expected shape \(\*batch, 5\).* got \(5, 2\)"):
+        MIXED.check(points.T)
     with pytest.raises(ValueError, match=r"max_eigenvalue or max_functions: .* combinations .*lower it"):
         sj.Product(*[sj.Gaussian(1)] * 8).levels(60)
     with pytest.raises(TypeError, match=r"level: .* is not a level of a product of 3 spaces"):

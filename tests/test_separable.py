@@ -280,6 +280,8 @@ def test_bad_input():
         sj.Box(2).check(np.asarray([[0.0, 1.0], [0.5, 1.5]]))
     with pytest.raises(ValueError, match=r"points: row 1 is not finite"):
         sj.Gaussian(1).check(np.asarray([[0.0], [np.inf]]))
+    with pytest.raises(ValueError, match=r"points: expected shape \(\*batch, 2\).* got \(3, 4\)"):
+        sj.Box(2).check(np.full((3, 4), 0.5))
     with pytest.raises(ValueError, match=r"max_eigenvalue or max_functions: \|k\|² up to .*lower it"):
         sj.Box(3).levels(1e9)
     with pytest.raises(

@@ -16,7 +16,13 @@ from symjax_learn.geometry.separable import (
     integer_keys,
     vector_counts,
 )
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractSpace,
+    Level,
+    check_finite,
+    checked_points,
+)
 from symjax_learn.geometry.torus import cosine_of_turns
 
 # Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
@@ -116,6 +122,7 @@ class Box(AbstractSpace):
 
     def check(self, points: AnyArray) -> None:
         """Every coordinate lies in [0, 1]."""
+        checked_points(self, points, "points")
         check_finite(points, "points")
         values = np.asarray(points).reshape(-1, self.dimension)
         outside = (values < 0) | (values > 1)

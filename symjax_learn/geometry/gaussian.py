@@ -11,7 +11,13 @@ from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, Key, checked_count
 from symjax_learn.geometry.separable import coordinate_factors, coordinate_products, integer_keys
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractSpace,
+    Level,
+    check_finite,
+    checked_points,
+)
 
 # Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
 _RELATIVE = 1e-9
@@ -118,4 +124,5 @@ class Gaussian(AbstractSpace):
 
     def check(self, points: AnyArray) -> None:
         """Every finite point of R^d belongs to the space."""
+        checked_points(self, points, "points")
         check_finite(points, "points")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, Key
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level
+from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, checked_points
 
 # Eigenvalues that agree to this relative accuracy are one level, also against a truncation.
 _RELATIVE = 1e-9
@@ -178,6 +178,7 @@ class Product(AbstractSpace):
 
     def check(self, points: AnyArray) -> None:
         """Every block is a point of its factor; the message names the factor."""
+        checked_points(self, points, "points")
         values = np.asarray(points).reshape(-1, *self.point_shape)
         start = 0
         for factor, (space, shape) in enumerate(zip(self.spaces, self._shapes, strict=True)):
