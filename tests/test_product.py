@@ -74,6 +74,7 @@ def test_levels_do_not_depend_on_the_truncation():
     space = sj.Product(sj.Box(1), sj.Box(1), sj.Box(2))
     long = space.levels(30 * math.pi**2)
     assert len({level.key for level in long}) == len(long)
+    assert all(level.key == tuple(sorted(level.key)) for level in long)
     for top in range(len(long)):
         for nudge in (1 - 1e-12, 1 + 1e-12):
             assert space.levels(long[top].eigenvalue * nudge) == long[: top + 1]
