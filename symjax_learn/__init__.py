@@ -34,6 +34,7 @@ from symjax_learn.diagnostics import invariance_discrepancy as invariance_discre
 from symjax_learn.geometry import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry import AbstractSpace as AbstractSpace
 from symjax_learn.geometry import Level as Level
+from symjax_learn.geometry import RotationGroup as RotationGroup
 from symjax_learn.geometry import Sphere as Sphere
 from symjax_learn.geometry import Torus as Torus
 from symjax_learn.geometry import heat as heat

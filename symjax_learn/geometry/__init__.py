@@ -1,5 +1,7 @@
 """Step 2a, geometry: where the functions live. This wing knows no group."""
 
+from symjax_learn.geometry.rotations import RotationGroup as RotationGroup
+from symjax_learn.geometry.rotations import WignerMatrices as WignerMatrices
 from symjax_learn.geometry.spaces import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry.spaces import AbstractSpace as AbstractSpace
 from symjax_learn.geometry.spaces import Level as Level
