@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 
 class WignerMatrices(AbstractFunctions):
-    """φ(R) = √(2l+1) D^l_{mn}(R), where Y_m(Rx) = Σ_n D^l_{mn}(R) Y_n(x) for real harmonics Y of degree l.
+    """φ(R) = √(2l+1) D^l_{mn}(R), where Y_m(Rx) = Σ_n D^l_{mn}(R) Y_n(x) for real harmonics of degree l.
 
     The top part of a product, (x_j Y_n)_top, is its part of degree l when Y_n has degree l − 1. From
     (Rx)_3 Y_m(Rx) and ((Rx)_1 + i(Rx)_2) Y_m(Rx), Y_m complex, follow with known numbers a and b
@@ -96,14 +96,14 @@ def _next(
     matrix: Float[Array, "v v batch"], rotations: Float[Array, "3 3 batch"], step: Step
 ) -> Float[Array, "w w batch"]:
     """D^l from D^{l−1}."""
-    degree = len(step.here) // 2
+    degree = step.here.size // 2
     high, size = degree - degree // 2, matrix.shape[0]  # rows of the second kind at either end
-    step = Step(*(numbers.astype(matrix.dtype)[:, None] for numbers in step))
+    step = Step(*(numbers.astype(matrix.dtype)[:, None, None] for numbers in step))
     middle = _times(matrix[high - 1 : size - high + 1], rotations[2], step)
     lower, upper = matrix[:high], matrix[size - high :]
     sines = _times(lower, rotations[0], step) + _times(upper[::-1], rotations[1], step)
     cosines = _times(upper, rotations[0], step) - _times(lower[::-1], rotations[1], step)
-    return jnp.concatenate([sines, middle, cosines]) / step.divisors[:, None]
+    return jnp.concatenate([sines, middle, cosines]) / step.divisors
 
 
 def _times(
@@ -112,11 +112,12 @@ def _times(
     """(f Y)_top for the linear form f = Σ_j form_j x_j and Y = Σ_n matrix_n Y_n, for each row."""
     padded = jnp.pad(matrix, ((0, 0), (2, 2), (0, 0)))
     flipped = padded[:, ::-1]
-    x, y, z = form
+    x, y, z = form[:, None, None]
+    here, right, left, right_flipped, left_flipped, _ = (numbers.swapaxes(0, 1) for numbers in step)
     return (
-        z * (step.here * padded[:, 1:-1])
-        + x * (step.right * padded[:, :-2] + step.left * padded[:, 2:])
-        + y * (step.right_flipped * flipped[:, :-2] + step.left_flipped * flipped[:, 2:])
+        z * (here * padded[:, 1:-1])
+        + x * (right * padded[:, :-2] + left * padded[:, 2:])
+        + y * (right_flipped * flipped[:, :-2] + left_flipped * flipped[:, 2:])
     )
 
 
@@ -208,7 +209,9 @@ class RotationGroup(AbstractSpace):
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch 3 3"]:
         """Uniform rotations: those of unit quaternions, which are normalized Gaussian vectors."""
         quaternions = jax.random.normal(key, (*shape, 4))
-        w, x, y, z = jnp.moveaxis(quaternions / jnp.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
+        w, x, y, z = jnp.moveaxis(
+            quaternions / jnp.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0
+        )
         entries = [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
             [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
