@@ -73,11 +73,11 @@ def wigner(degree, points):
     ]
 
 
-@pytest.fixture(scope="module")
-def high():
-    """R, S, and D(R), D(S), D(RS) up to l = 20."""
+@pytest.fixture(scope="module", params=[5, pytest.param(20, marks=pytest.mark.slow)])
+def high(request):
+    """R, and for l = 0, 1, … D(R), D(S), D(RS)."""
     left, right = SPACE.sample(jax.random.key(0), (2, 12))
-    return left, right, *(wigner(20, points) for points in (left, right, product(left, right)))
+    return left, *(wigner(request.param, points) for points in (left, right, product(left, right)))
 
 
 def test_levels_are_the_even_ones_of_the_sphere_that_covers_it():
@@ -102,7 +102,7 @@ def test_eigenfunctions_are_orthonormal():
 
 
 def test_matrices_are_orthogonal_and_multiply(high):
-    _, _, of_left, of_right, of_product = high
+    _, of_left, of_right, of_product = high
     for degree, (left, right, both) in enumerate(zip(of_left, of_right, of_product, strict=True)):
         tolerance = 1e-13 * (degree + 1) if X64 else 3e-6 * (degree + 1)
         np.testing.assert_allclose(
@@ -111,10 +111,9 @@ def test_matrices_are_orthogonal_and_multiply(high):
         np.testing.assert_allclose(left @ right, both, atol=tolerance)
 
 
-@pytest.mark.parametrize("degree", [1, 2, 20])
-def test_they_rotate_the_harmonics_of_the_sphere(high, degree):
-    left, _, of_left, _, _ = high
-    sphere = sj.Sphere(2)
+def test_they_rotate_the_harmonics_of_the_sphere(high):
+    left, of_left, _, _ = high
+    sphere, degree = sj.Sphere(2), len(of_left) - 1
     level = sphere.levels(degree * (degree + 1))[-1]
     x = sphere.sample(jax.random.key(1), (12,))
     before, after = (
@@ -126,10 +125,10 @@ def test_they_rotate_the_harmonics_of_the_sphere(high, degree):
 
 
 def test_characters_and_zonal_entries_have_their_closed_forms(high):
-    left, _, of_left, _, _ = high
+    left, of_left, _, _ = high
     rotations = np.asarray(left, float)
     angles = np.arccos((np.trace(rotations, axis1=1, axis2=2) - 1) / 2)
-    for degree in (1, 7, 20):
+    for degree in (1, len(of_left) // 2, len(of_left) - 1):
         traces = np.trace(of_left[degree], axis1=1, axis2=2)
         expected = np.sin((degree + 0.5) * angles) / np.sin(angles / 2)
         np.testing.assert_allclose(traces, expected, atol=1e-10 if X64 else 1e-3)
@@ -143,11 +142,11 @@ def test_eigenfunctions_are_those_of_the_laplacian():
 
     def along(generator, t):
         turn = jnp.eye(3) + t * generator + t**2 / 2 * product(generator, generator)
-        return basis(3)(product(points, turn))
+        return basis(2)(product(points, turn))
 
     second = jax.jacfwd(jax.jacfwd(along, argnums=1), argnums=1)
     found = -jax.jit(jax.vmap(second, in_axes=(0, None)))(GENERATORS, jnp.zeros(())).sum(axis=0)
-    expected = basis(3).eigenvalues[None] * basis(3)(points)
+    expected = basis(2).eigenvalues[None] * basis(2)(points)
     np.testing.assert_allclose(found, expected, atol=1e3 * EXACT)
 
 
@@ -164,15 +163,15 @@ def test_samples_are_uniform():
 
 
 def test_values_and_gradients_are_polynomials_everywhere():
-    level = SPACE.levels(12)[-1]
+    level = SPACE.levels(6)[-1]
     values = jax.jit(lambda x: SPACE.eigenfunctions(level, x))
     slopes = jax.jit(jax.vmap(jax.jacrev(lambda x: SPACE.eigenfunctions(level, x))))(SPECIAL)
     # Euler: a polynomial of degree l has R·∇φ = l φ, zero and singular matrices included.
     np.testing.assert_allclose(
-        jnp.einsum("bfij,bij->bf", slopes, SPECIAL), 3 * values(SPECIAL), atol=1e3 * EXACT
+        jnp.einsum("bfij,bij->bf", slopes, SPECIAL), 2 * values(SPECIAL), atol=1e3 * EXACT
     )
     assert bool(jnp.isfinite(slopes).all())
-    np.testing.assert_allclose(values(2 * SPECIAL), 8 * values(SPECIAL), atol=1e3 * EXACT)
+    np.testing.assert_allclose(values(2 * SPECIAL), 4 * values(SPECIAL), atol=1e3 * EXACT)
     assert values(SPECIAL.astype(jnp.float32)).dtype == jnp.float32
 
 

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, Key
+from symjax_learn._types import AnyArray, FloatArray, Key
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
 
 # Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
 _RELATIVE = 1e-9
-# 39,711 functions; the compiled program grows with the degree.
+# Σ (2l+1)² = 39,711 functions up to it, and a program that grows with the degree.
 MAX_DEGREE = 30
 
 
@@ -23,17 +23,17 @@ class Step(NamedTuple):
     """The numbers that lead from D^{l−1} to D^l; m = −l … l, the sines negative.
 
     Attributes:
-        here, right, left, right_flipped, left_flipped: (x_j Y_n)_top as sums of Y_m, see
-            :func:`_times`, ``(2l + 1,)``.
+        here, right, left, right_flipped, left_flipped: what (x_j Y_n)_top contributes to Y_m from
+            n = m, m − 1, m + 1, 1 − m and −m − 1, ``(2l + 1,)``.
         divisors: of the rows of D^l.
     """
 
-    here: Float[AnyArray, " w"]
-    right: Float[AnyArray, " w"]
-    left: Float[AnyArray, " w"]
-    right_flipped: Float[AnyArray, " w"]
-    left_flipped: Float[AnyArray, " w"]
-    divisors: Float[AnyArray, " w"]
+    here: FloatArray
+    right: FloatArray
+    left: FloatArray
+    right_flipped: FloatArray
+    left_flipped: FloatArray
+    divisors: FloatArray
 
 
 class WignerMatrices(AbstractFunctions):
@@ -98,12 +98,12 @@ def _next(
     """D^l from D^{l−1}."""
     degree = step.here.size // 2
     high, size = degree - degree // 2, matrix.shape[0]  # rows of the second kind at either end
-    step = Step(*(numbers.astype(matrix.dtype)[:, None, None] for numbers in step))
+    step = Step(*(numbers.astype(matrix.dtype)[None, :, None] for numbers in step))
     middle = _times(matrix[high - 1 : size - high + 1], rotations[2], step)
     lower, upper = matrix[:high], matrix[size - high :]
     sines = _times(lower, rotations[0], step) + _times(upper[::-1], rotations[1], step)
     cosines = _times(upper, rotations[0], step) - _times(lower[::-1], rotations[1], step)
-    return jnp.concatenate([sines, middle, cosines]) / step.divisors
+    return jnp.concatenate([sines, middle, cosines]) / step.divisors.swapaxes(0, 1)
 
 
 def _times(
@@ -113,11 +113,10 @@ def _times(
     padded = jnp.pad(matrix, ((0, 0), (2, 2), (0, 0)))
     flipped = padded[:, ::-1]
     x, y, z = form[:, None, None]
-    here, right, left, right_flipped, left_flipped, _ = (numbers.swapaxes(0, 1) for numbers in step)
     return (
-        z * (here * padded[:, 1:-1])
-        + x * (right * padded[:, :-2] + left * padded[:, 2:])
-        + y * (right_flipped * flipped[:, :-2] + left_flipped * flipped[:, 2:])
+        z * (step.here * padded[:, 1:-1])
+        + x * (step.right * padded[:, :-2] + step.left * padded[:, 2:])
+        + y * (step.right_flipped * flipped[:, :-2] + step.left_flipped * flipped[:, 2:])
     )
 
 
