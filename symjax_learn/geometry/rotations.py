@@ -156,17 +156,14 @@ class RotationGroup(AbstractSpace):
         Y_m(Rx) = Σ_n D^l_{mn}(R) Y_n(x),   D^l(RS) = D^l(R) D^l(S),   D^l(R⁻¹) = D^l(R)ᵀ,
 
     with Y those of ``Sphere(2)`` in their order; within a level m varies slowest. They continue to
-    all 3 × 3 matrices as polynomials of degree l. Float32 values err by about 1e-6·l.
+    all 3 × 3 matrices as polynomials of degree l. Float32 entries of D^l err by about 1e-6·l.
 
     >>> import symjax_learn as sj
     >>> [(level.eigenvalue, level.multiplicity) for level in sj.RotationGroup().levels(6)]
     [(0.0, 1), (2.0, 9), (6.0, 25)]
     """
 
-    @property
-    def dimension(self) -> int:
-        """3."""
-        return 3
+    dimension: int = eqx.field(static=True, default=3, init=False)
 
     @property
     def point_shape(self) -> tuple[int, ...]:
