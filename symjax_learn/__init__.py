@@ -37,6 +37,7 @@ from symjax_learn.geometry import Box as Box
 from symjax_learn.geometry import Gaussian as Gaussian
 from symjax_learn.geometry import Level as Level
 from symjax_learn.geometry import Product as Product
+from symjax_learn.geometry import RotationGroup as RotationGroup
 from symjax_learn.geometry import Sphere as Sphere
 from symjax_learn.geometry import Torus as Torus
 from symjax_learn.geometry import heat as heat

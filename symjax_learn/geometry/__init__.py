@@ -3,6 +3,8 @@
 from symjax_learn.geometry.box import Box as Box
 from symjax_learn.geometry.gaussian import Gaussian as Gaussian
 from symjax_learn.geometry.product import Product as Product
+from symjax_learn.geometry.rotations import RotationGroup as RotationGroup
+from symjax_learn.geometry.rotations import WignerMatrices as WignerMatrices
 from symjax_learn.geometry.spaces import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry.spaces import AbstractSpace as AbstractSpace
 from symjax_learn.geometry.spaces import Level as Level
