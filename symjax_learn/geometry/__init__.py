@@ -1,5 +1,7 @@
 """Step 2a, geometry: where the functions live. This wing knows no group."""
 
+from symjax_learn.geometry.ball import Ball as Ball
+from symjax_learn.geometry.ball import BallHarmonics as BallHarmonics
 from symjax_learn.geometry.spaces import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry.spaces import AbstractSpace as AbstractSpace
 from symjax_learn.geometry.spaces import Level as Level
