@@ -200,7 +200,7 @@ class Ball(AbstractSpace):
                 coefficients[row, column, : len(values)] = values
         harmonics = [Level(0.0, harmonic_dimension(dimension - 1, degree), degree) for degree in degrees]
         sizes = [level.multiplicity for level in harmonics]
-        starts = np.cumsum([0, *sizes])
+        starts = list(itertools.accumulate(sizes, initial=0))
         shells = [np.full(sizes[row], row * num_roots + column) for row, column in places]
         angles = [np.arange(starts[row], starts[row + 1]) for row, _ in places]
         orders = np.asarray(degrees) + dimension / 2 - 1
