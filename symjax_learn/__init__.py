@@ -33,6 +33,7 @@ from symjax_learn.algebra import young_group as young_group
 from symjax_learn.diagnostics import invariance_discrepancy as invariance_discrepancy
 from symjax_learn.geometry import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry import AbstractSpace as AbstractSpace
+from symjax_learn.geometry import Ball as Ball
 from symjax_learn.geometry import Box as Box
 from symjax_learn.geometry import Gaussian as Gaussian
 from symjax_learn.geometry import Level as Level

@@ -1,5 +1,7 @@
 """Step 2a, geometry: where the functions live. This wing knows no group."""
 
+from symjax_learn.geometry.ball import Ball as Ball
+from symjax_learn.geometry.ball import BallHarmonics as BallHarmonics
 from symjax_learn.geometry.box import Box as Box
 from symjax_learn.geometry.gaussian import Gaussian as Gaussian
 from symjax_learn.geometry.product import Product as Product

@@ -1,0 +1,349 @@
+"""The ball of R^d with the Neumann eigenfunctions of its Laplacian."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from symjax_learn._types import AnyArray, Key, checked_count
+from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
+from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics, harmonic_dimension
+
+# A truncation keeps an eigenvalue that exceeds it by this relative rounding.
+_RELATIVE = 1e-9
+# Beyond this κ the polynomials of the radial functions leave the range of float32 near the origin.
+MAX_FREQUENCY = 128
+# Beyond this dimension Bessel functions of small argument lose digits, and then leave float64's range.
+MAX_DIMENSION = 100
+# Terms of a radial function below this part of its value are dropped.
+_NEGLIGIBLE = 1e-17
+
+
+class BallHarmonics(AbstractFunctions):
+    """Neumann eigenfunctions of the ball as solid harmonics times polynomials of r².
+
+    With u = x/radius, r = |u| and ν = l + d/2 − 1 one function is
+
+        φ(x) = N r^{1 − d/2} J_ν(κr) Y(u/r) = Σ_n a_n P_n^{(0, ν)}(2r² − 1) · r^l Y(u/r),
+        a_n = (−1)^n 2(2n + ν + 1) J_{ν+2n+1}(κ)/κ · N
+
+    (1 for κ = 0), with Jacobi polynomials P_n and the homogeneous polynomials r^l Y(u/r): nothing is
+    divided by r, so that values and gradients are finite everywhere. The r^l P_n Y are orthogonal on the
+    ball, so that the sum does not cancel as a power series would; it ends where its terms are below
+    rounding. Off the ball, where ``Ball.check`` raises, the polynomial extrapolates.
+
+    The a_n are the integrals of r^{ν+1} P_n^{(0, ν)}(2r² − 1) J_ν(κr) over 0 < r < 1, times
+    2(2n + ν + 1)N; of ν = l in the plane they are those of Zernike's polynomials.
+
+    Attributes:
+        harmonics: the table of all r^l Y of the degrees that occur.
+        coefficients: a_n √C(n + ν, n) for each degree and root, zero where there is none,
+            ``(degrees, roots, terms)``.
+        slopes: of the recurrence p_{n+1} = (slope·r² − offset) p_n − fall·p_{n−1} of
+            p_n = P_n/√C(n + ν, n), ``(terms, degrees)``,
+        offsets: likewise, and
+        falls: likewise; all zero beyond the terms that a degree uses.
+        shells: for each function its row among (degree, root), and
+        angles: its row among the harmonics.
+        radius: of the ball.
+    """
+
+    harmonics: SphericalHarmonics
+    coefficients: Float[Array, "l k n"]
+    slopes: Float[Array, "n l"]
+    offsets: Float[Array, "n l"]
+    falls: Float[Array, "n l"]
+    shells: Int[Array, " D"]
+    angles: Int[Array, " D"]
+    radius: float = eqx.field(static=True)
+    num_functions: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """The tables of polynomials, of harmonics and of radial functions."""
+        degrees, roots, _ = self.coefficients.shape
+        return self.harmonics.width + self.slopes.size + degrees * roots
+
+    def rows(self, points: Float[Array, "batch d"]) -> Float[Array, "D batch"]:
+        """``(batch, d) -> (num_functions, batch)``.
+
+        Cost per point: that of the harmonics, one product for each function, and degrees·roots·terms for
+        the radial functions.
+        """
+        dtype, unit = points.dtype, points / self.radius
+        square = jnp.sum(unit**2, axis=1)[None]
+
+        def climb(pair: tuple[Array, Array], factors: tuple[Array, Array, Array]):
+            below, here = pair
+            slope, offset, fall = (factor.astype(dtype)[:, None] for factor in factors)
+            return (here, (slope * square - offset) * here - fall * below), here
+
+        first = jnp.ones((self.coefficients.shape[0], points.shape[0]), dtype)
+        factors = (self.slopes, self.offsets, self.falls)
+        _, polynomials = jax.lax.scan(climb, (jnp.zeros_like(first), first), factors)
+        radial = jnp.einsum(
+            "lkn,nlb->lkb", self.coefficients.astype(dtype), polynomials, precision="highest"
+        ).reshape(-1, points.shape[0])
+        return radial[self.shells] * self.harmonics.rows(unit)[self.angles]
+
+
+class Ball(AbstractSpace):
+    """The ball |x| ≤ radius of R^d with the Neumann condition: no flux through its boundary.
+
+    Eigenvalues of −Δ: 0, and (κ/radius)² for the positive roots κ of d/dr [r^{1−d/2} J_ν(κr)] at r = 1,
+    ν = l + d/2 − 1, each with the multiplicity of the harmonics of degree l on S^{d−1}. Eigenfunctions:
+    see :class:`BallHarmonics`; orthonormal for the uniform probability measure, N > 0, within a level in
+    the order of ``Sphere(d − 1)``. Each level is invariant under O(d): no isometry mixes two of them,
+    however close their eigenvalues. Float32 values err by about 1e-7·κ of their maximum.
+
+    Args:
+        dimension: d, from 2 to 100.
+        radius: a positive number.
+
+    Raises:
+        TypeError: the dimension is no integer.
+        ValueError: no such ball, or a dimension beyond 100.
+
+    >>> import symjax_learn as sj
+    >>> [(round(level.eigenvalue, 5), level.multiplicity) for level in sj.Ball(3).levels(20.2)]
+    [(0.0, 1), (4.33296, 3), (11.16959, 5), (20.19073, 1)]
+    """
+
+    dimension: int = eqx.field(static=True)
+    radius: float = eqx.field(static=True)
+
+    def __init__(self, dimension: int, radius: float = 1.0):
+        """Refuse what is no ball."""
+        self.dimension = checked_count("dimension", dimension)
+        if self.dimension == 1:
+            raise ValueError(
+                "dimension: expected at least 2 and got 1; the ball of R is an interval: use Box(1)."
+            )
+        if self.dimension > MAX_DIMENSION:
+            raise ValueError(
+                f"dimension: expected at most {MAX_DIMENSION}, beyond which Bessel functions lose "
+                f"digits, and got {dimension}; lower it."
+            )
+        number = np.asarray(radius)
+        if number.shape != () or number.dtype.kind not in "fiu" or not 1e-100 < float(number) < 1e100:
+            raise ValueError(f"radius: expected a positive finite number and got {radius!r}.")
+        self.radius = float(number)
+
+    @property
+    def point_shape(self) -> tuple[int, ...]:
+        """``(dimension,)``."""
+        return (self.dimension,)
+
+    @property
+    def volume(self) -> float:
+        """π^{d/2} radius^d/Γ(d/2 + 1); infinite where that is no float."""
+        return math.exp(self.log_volume) if self.log_volume < 700 else math.inf
+
+    @property
+    def log_volume(self) -> float:
+        """Log of the volume."""
+        half = self.dimension / 2
+        return half * math.log(math.pi) - math.lgamma(half + 1) + self.dimension * math.log(self.radius)
+
+    def levels(self, max_eigenvalue: float) -> list[Level]:
+        """Levels with λ ≤ max_eigenvalue; the key is (l, index of the root), (0, 0) the constant.
+
+        Raises:
+            ValueError: κ beyond 128.
+
+        Cost: one root for each level, some 30 µs.
+        """
+        largest = self.radius * math.sqrt(max(max_eigenvalue, 0.0) * (1 + _RELATIVE))
+        if largest > MAX_FREQUENCY:
+            raise ValueError(
+                "max_eigenvalue or max_functions: eigenfunctions of the ball beyond λ = "
+                f"({MAX_FREQUENCY}/radius)² leave the range of float32; lower it."
+            )
+        if max_eigenvalue < 0:
+            return []
+        found = [Level(0.0, 1, (0, 0))]
+        for degree in itertools.count():
+            roots = neumann_roots(self.dimension, degree, largest)
+            if degree and not len(roots):  # the first root grows with the degree
+                break
+            multiplicity = harmonic_dimension(self.dimension - 1, degree)
+            found += [
+                Level(float(root / self.radius) ** 2, multiplicity, (degree, index))
+                for index, root in enumerate(roots, 1)
+            ]
+        return sorted(found, key=lambda level: (level.eigenvalue, level.key))
+
+    def functions(self, levels: Sequence[Level]) -> BallHarmonics:
+        """The eigenfunctions of these levels."""
+        dimension = self.dimension
+        keys = [level_indices(level) for level in levels]
+        degrees = sorted({degree for degree, _ in keys})
+        rows = {degree: row for row, degree in enumerate(degrees)}
+        series: list[list[np.ndarray]] = [[] for _ in degrees]
+        places = []  # of each level: its degree's row, and which of the roots of that degree it is
+        for level, (degree, _) in zip(levels, keys, strict=True):
+            row = rows[degree]
+            places.append((row, len(series[row])))
+            kappa = self.radius * math.sqrt(level.eigenvalue)
+            series[row].append(_radial_coefficients(dimension, degree, kappa))
+        num_terms = [max(map(len, of_degree)) for of_degree in series]
+        num_roots = max(map(len, series))
+        coefficients = np.zeros((len(degrees), num_roots, max(num_terms)))
+        for row, of_degree in enumerate(series):
+            for column, values in enumerate(of_degree):
+                coefficients[row, column, : len(values)] = values
+        harmonics = [Level(0.0, harmonic_dimension(dimension - 1, degree), degree) for degree in degrees]
+        sizes = [level.multiplicity for level in harmonics]
+        starts = list(itertools.accumulate(sizes, initial=0))
+        shells = [np.full(sizes[row], row * num_roots + column) for row, column in places]
+        angles = [np.arange(starts[row], starts[row + 1]) for row, _ in places]
+        orders = np.asarray(degrees) + dimension / 2 - 1
+        slopes, offsets, falls = _radial_recurrence(orders, np.asarray(num_terms))
+        return BallHarmonics(
+            harmonics=Sphere(dimension - 1).functions(harmonics),
+            coefficients=jnp.asarray(coefficients, float),
+            slopes=jnp.asarray(slopes, float),
+            offsets=jnp.asarray(offsets, float),
+            falls=jnp.asarray(falls, float),
+            shells=jnp.asarray(np.concatenate(shells), jnp.int32),
+            angles=jnp.asarray(np.concatenate(angles), jnp.int32),
+            radius=self.radius,
+            num_functions=sum(map(len, shells)),
+        )
+
+    def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch d"]:
+        """Uniform points: a uniform direction at the distance radius·U^{1/d}."""
+        direction_key, distance_key = jax.random.split(key)
+        directions = Sphere(self.dimension - 1).sample(direction_key, shape)
+        distances = jax.random.uniform(distance_key, (*shape, 1)) ** (1 / self.dimension)
+        return self.radius * distances * directions
+
+    def check(self, points: AnyArray) -> None:
+        """Finite, and of norm at most the radius, to the square root of the rounding."""
+        check_finite(points, "points")
+        values = np.asarray(points)
+        norms = np.linalg.norm(values, axis=-1).ravel()
+        bad = np.flatnonzero(norms > self.radius * (1 + math.sqrt(np.finfo(values.dtype).eps)))
+        if len(bad):
+            raise ValueError(
+                f"points: row {bad[0]} has norm {norms[bad[0]]}, as {len(bad)} row(s) in all are off "
+                f"the ball of radius {self.radius}; scale the points, or take a larger radius."
+            )
+
+
+def level_indices(level: Level) -> tuple[int, int]:
+    """The degree and the index of the root of a level of a ball, its exact key."""
+    match level.key:
+        case (int(degree), int(index)):
+            return degree, index
+    raise TypeError(f"level: {level} is not a level of a ball.")
+
+
+def neumann_roots(dimension: int, degree: int, bound: float) -> Float[np.ndarray, " k"]:
+    """All roots 0 < κ ≤ bound of d/dr [r^{1−d/2} J_ν(κr)] at r = 1, ν = l + d/2 − 1.
+
+    That is κ J_{ν+1}(κ) = l J_ν(κ). None is missed: κ J_{ν+1}/J_ν = Σ_i 2κ²/(j_i² − κ²) over the zeros
+    of J_ν rises from 0, or −∞, to ∞ between two of them, so that it is l exactly once in each
+    interval (for l = 0 in the first one only at 0: the roots are the zeros of J_{ν+1}). The first root
+    exceeds √(l(l + d − 2)), which the angular part alone makes of the energy.
+
+    Args:
+        dimension: d ≥ 2.
+        degree: l.
+        bound: of the roots.
+
+    References:
+        G. N. Watson, *A Treatise on the Theory of Bessel Functions*, §15.41.
+
+    >>> neumann_roots(2, 1, 6.0).round(4).tolist()  # of J_1'
+    [1.8412, 5.3314]
+    """
+    from scipy.special import jv
+
+    order = degree + dimension / 2 - 1
+    if degree == 0:
+        return bessel_zeros(order + 1, bound)
+    least = math.sqrt(degree * (degree + dimension - 2))
+    if least >= bound:
+        return np.zeros(0)
+    # One zero beyond the bound, so that a root does not depend on it: the zeros begin below
+    # ν + 4 + 2ν^{1/3}, and their gaps are smaller.
+    reach = max(order, bound) + 4 + 2 * order ** (1 / 3)
+    edges = np.concatenate([[least], bessel_zeros(order, reach)])
+    roots = _sign_changes(lambda k: degree * jv(order, k) - k * jv(order + 1, k), edges)
+    return roots[roots <= bound]
+
+
+def bessel_zeros(order: float, bound: float) -> Float[np.ndarray, " k"]:
+    """All zeros 0 < z ≤ bound of J_order, order ≥ 1.
+
+    They exceed the order, and two of them are more than π apart, so that a step of 1 separates them.
+
+    >>> bessel_zeros(1.5, 8.0).round(4).tolist()  # of tan z = z
+    [4.4934, 7.7253]
+    """
+    from scipy.special import jv
+
+    zeros = _sign_changes(lambda z: jv(order, z), np.arange(order, max(order, bound) + 1))
+    return zeros[zeros <= bound]
+
+
+def _sign_changes(
+    function: Callable[[Any], Any], edges: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " k"]:
+    """The one root between each two neighbours at which the function has opposite signs."""
+    from scipy.optimize import brentq
+
+    signs = np.signbit(function(edges))
+    changes = np.flatnonzero(signs[1:] != signs[:-1])
+    eps = 4 * np.finfo(float).eps
+    return np.asarray([brentq(function, edges[i], edges[i + 1], xtol=eps, rtol=eps) for i in changes])
+
+
+def _radial_coefficients(dimension: int, degree: int, kappa: float) -> Float[np.ndarray, " n"]:
+    """a_n √C(n + ν, n) of one κ, as far as a term matters at r = 0 or r = 1, where |P_n| is largest.
+
+    N is from d ∫ r J_ν(κr)² dr = (d/2)(1 − l(l + d − 2)/κ²) J_ν(κ)² over 0 < r < 1, at a root.
+    """
+    from scipy.special import binom, gammaln, jv
+
+    if kappa == 0:
+        return np.ones(1)
+    order, n = degree + dimension / 2 - 1, np.arange(math.ceil(kappa / 2) + 60)
+    boundary = 1 / math.sqrt(dimension / 2 * (1 - degree * (degree + dimension - 2) / kappa**2))
+    scale = boundary / abs(jv(order, kappa))
+    origin = scale * math.exp(order * math.log(kappa / 2) - gammaln(order + 1))
+    largest = binom(n + order, n)
+    terms = (-1.0) ** n * 2 * (2 * n + order + 1) * jv(order + 2 * n + 1, kappa) / kappa * scale
+    matters = np.abs(terms) > _NEGLIGIBLE * np.minimum(boundary, origin / largest)
+    return (terms * np.sqrt(largest))[: np.flatnonzero(matters)[-1] + 1]
+
+
+def _radial_recurrence(
+    orders: Float[np.ndarray, " l"], num_terms: Int[np.ndarray, " l"]
+) -> tuple[Float[np.ndarray, "n l"], Float[np.ndarray, "n l"], Float[np.ndarray, "n l"]]:
+    """p_{n+1} = (slope·r² − offset) p_n − fall·p_{n−1} of p_n = P_n^{(0, ν)}(2r² − 1)/√C(n + ν, n).
+
+    So scaled they lie between C^{−½} at r = 1 and C^{½} at r = 0, within the range of float32. Beyond
+    the terms of its order a recurrence is zero.
+
+    References:
+        NIST *Digital Library of Mathematical Functions*, §18.9(i).
+    """
+    n, nu = np.arange(num_terms.max())[:, None], orders[None]
+    twice = 2 * n + nu
+    rise = (twice + 1) / ((n + 1) * (n + nu + 1))
+    safe = np.where(twice > 0, twice, 1.0)  # at n = ν = 0 the quotients by it are 0/0, and mean 0
+    shrink = np.sqrt((n + 1) / (n + nu + 1))
+    slopes = rise * (twice + 2) * shrink
+    offsets = slopes / 2 + rise * nu**2 / (2 * safe) * shrink
+    falls = n * (n + nu) * (twice + 2) / ((n + 1) * (n + nu + 1) * safe) * shrink
+    falls[1:] *= shrink[:-1]
+    used = n + 1 < num_terms[None]
+    return np.where(used, slopes, 0.0), np.where(used, offsets, 0.0), np.where(used, falls, 0.0)
