@@ -33,6 +33,10 @@ from symjax_learn.algebra import young_group as young_group
 from symjax_learn.diagnostics import invariance_discrepancy as invariance_discrepancy
 from symjax_learn.geometry import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry import AbstractSpace as AbstractSpace
+from symjax_learn.geometry import DiscreteSpace as DiscreteSpace
+from symjax_learn.geometry import Graphs as Graphs
+from symjax_learn.geometry import Hypercube as Hypercube
+from symjax_learn.geometry import Labels as Labels
 from symjax_learn.geometry import Level as Level
 from symjax_learn.geometry import Sphere as Sphere
 from symjax_learn.geometry import Torus as Torus

@@ -1,5 +1,12 @@
 """Step 2a, geometry: where the functions live. This wing knows no group."""
 
+from symjax_learn.geometry.discrete import DiscreteSpace as DiscreteSpace
+from symjax_learn.geometry.graphs import GraphCharacters as GraphCharacters
+from symjax_learn.geometry.graphs import Graphs as Graphs
+from symjax_learn.geometry.hypercube import Characters as Characters
+from symjax_learn.geometry.hypercube import Hypercube as Hypercube
+from symjax_learn.geometry.labels import Labels as Labels
+from symjax_learn.geometry.labels import TabulatedFunctions as TabulatedFunctions
 from symjax_learn.geometry.spaces import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry.spaces import AbstractSpace as AbstractSpace
 from symjax_learn.geometry.spaces import Level as Level
