@@ -98,8 +98,8 @@ def test_functions_are_orthonormal_eigenfunctions_and_all_there_are(case):
 
 
 def test_levels_are_the_spectrum_of_the_matrix(case):
-    space, basis, _, laplacian = case
-    levels = space.levels(float(basis.eigenvalues[-1]))
+    space, _, _, laplacian = case
+    levels = space.levels(1e3)
     repeated = np.repeat([v.eigenvalue for v in levels], [v.multiplicity for v in levels])
     np.testing.assert_allclose(repeated, np.linalg.eigvalsh(laplacian), atol=1e-12 * len(repeated))
     assert levels[0].eigenvalue == 0
@@ -113,7 +113,7 @@ def test_levels_are_the_spectrum_of_the_matrix(case):
 
 def test_truncation_by_number_keeps_whole_levels_and_ends(case):
     space, basis, points, _ = case
-    sizes = np.cumsum([level.multiplicity for level in space.levels(float(basis.eigenvalues[-1]))])
+    sizes = np.cumsum([level.multiplicity for level in space.levels(1e3)])
     assert sj.eigenbasis(space, max_functions=10**6).num_functions == len(points) == sizes[-1]
     if len(sizes) > 1:
         assert sj.eigenbasis(space, max_functions=int(sizes[1])).num_functions == sizes[1]
