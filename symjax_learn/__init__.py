@@ -35,7 +35,11 @@ from symjax_learn.geometry import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry import AbstractSpace as AbstractSpace
 from symjax_learn.geometry import Ball as Ball
 from symjax_learn.geometry import Box as Box
+from symjax_learn.geometry import DiscreteSpace as DiscreteSpace
 from symjax_learn.geometry import Gaussian as Gaussian
+from symjax_learn.geometry import Graphs as Graphs
+from symjax_learn.geometry import Hypercube as Hypercube
+from symjax_learn.geometry import Labels as Labels
 from symjax_learn.geometry import Level as Level
 from symjax_learn.geometry import Product as Product
 from symjax_learn.geometry import RotationGroup as RotationGroup

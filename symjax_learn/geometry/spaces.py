@@ -73,7 +73,8 @@ class AbstractSpace(eqx.Module):
     """A compact Riemannian manifold with the spectrum of its Laplacian; knows no group.
 
     Functions are orthonormal for the uniform *probability* measure; the first is the constant 1.
-    A user's own space implements the abstract names below, in one file.
+    A user's own space implements the abstract names below, in one file. A finite space, with a graph
+    Laplacian, is one of dimension 0: its volume counts its points, and it names its ``cardinality``.
 
     Attributes:
         dimension: of the manifold.
@@ -97,6 +98,11 @@ class AbstractSpace(eqx.Module):
     def log_volume(self) -> float:
         """Log of the volume, for spaces of a dimension at which the volume is no float."""
         return math.log(self.volume)
+
+    @property
+    def cardinality(self) -> int | float:
+        """The number of points: an exact integer where it is finite, the number of all functions."""
+        return math.inf
 
     @abc.abstractmethod
     def levels(self, max_eigenvalue: float) -> list[Level]:

@@ -36,6 +36,9 @@ _LEVELS_BY = {
 # A basis is wrong when ‖D(g)c − c‖ exceeds this (set-up work is float64 in every session; the
 # finished arrays have the session's precision).
 _MAX_RESIDUAL = {"float64": 1e-10, "float32": 1e-5}
+# Finite spaces have no law of Weyl: their truncation is searched from below the eigenvalues of the usual
+# graphs.
+_FIRST_BOUND = 2.0**-20
 
 
 def eigenbasis(
@@ -265,8 +268,10 @@ def _truncated_levels(
     if max_eigenvalue is not None:
         return checked_levels(space, max_eigenvalue)
     left = checked_count("max_functions", max_functions)
-    # From the scale at which Weyl's law puts about one eigenfunction.
-    bound = (2 * math.pi) ** 2 * math.exp(-2 * space.log_volume / space.dimension)
+    if space.dimension:  # from the scale at which Weyl's law puts about one eigenfunction
+        bound = (2 * math.pi) ** 2 * math.exp(-2 * space.log_volume / space.dimension)
+    else:
+        bound = _FIRST_BOUND
     kept: list[Level] = []
     while True:
         fresh = space.levels(bound)[len(kept) :]
@@ -275,6 +280,8 @@ def _truncated_levels(
             if left < 0:
                 return kept
             kept.append(level)
+        if sum(level.multiplicity for level in kept) == space.cardinality:
+            return kept
         bound *= 2
 
 
