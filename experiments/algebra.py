@@ -9,6 +9,7 @@ import functools
 import importlib
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,11 +21,16 @@ from experiments.configs import check_choices
 from experiments.storage import Outcome, Progress, Store, sweep
 from experiments.timing import least_seconds, timed
 
-# No other room imports this one yet, so that the package alone does not load it.
-MULTISETS = importlib.import_module("symjax_learn.algebra.multisets")
-METHODS = ("power_sums", "scan")
+# Rooms of the wing that are public and that its contents page does not list.
+COXETER, MULTISETS, ORBITS, SERIES = (
+    importlib.import_module(f"symjax_learn.algebra.{room}")
+    for room in ("coxeter", "multisets", "orbits", "series")
+)
+METHODS = ("power_sums", "scan", "sums")
 _MATRIX_SIZE = 2048
 _NUM_COMPARED = 1000
+# Sets in one chunk of sums over points: their angles and sums stay in the cache.
+_CHUNK_SETS = 1000
 
 
 def _mathieu() -> sj.AbstractGroup:
@@ -135,9 +141,10 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
         ``molien_*`` over ``molien_names``: the order; seconds of the series from the degrees; and up to
         ``molien_order`` seconds of listing the elements, of the average over them, its operations, and
         whether both series agree (NaN beyond).
-        ``multisets_*`` over ``multisets_methods``: seconds from the angles and from given features; the
-        number of functions, operations and bytes of each, seconds of one pass of cos and sin, and the
-        largest error of a function against the scan in float64, relative to its root mean square.
+        ``multisets_*`` over ``multisets_methods``: seconds from the angles, and from what is given, the
+        features or the sums of waves over the points; the number of functions and of waves summed,
+        operations and bytes of each, seconds of one pass of cos and sin, and the largest error of a
+        function against the scan in float64, relative to its root mean square.
         ``orbits_*``: tuples, orbits, those that carry an invariant, seconds of the images of all tuples,
         of the orbits, and of one gather of all images.
         ``chains_*`` over ``chains_names``: Σ|U_i| as an integer, |G| as a decimal string, seconds.
@@ -207,13 +214,13 @@ def _molien(config: Config) -> dict[str, Any]:
 
 
 def _molien_of(config: Config, name: str) -> dict[str, float]:
-    series, degree = sj.algebra.series, config.molien_degree
-    degrees = sj.algebra.coxeter.coxeter_degrees(name)
-    closed = series.hilbert_series(degrees, degree)
+    degree = config.molien_degree
+    degrees = COXETER.coxeter_degrees(name)
+    closed = SERIES.hilbert_series(degrees, degree)
     rank, order = len(degrees), math.prod(degrees)
     row = {
         "order": order,
-        "seconds": least_seconds(lambda: series.hilbert_series(degrees, degree), config.num_repeats),
+        "seconds": least_seconds(lambda: SERIES.hilbert_series(degrees, degree), config.num_repeats),
         "listing_seconds": math.nan,
         "average_seconds": math.nan,
         "average_flops": order * degree * (2 * rank**3 + rank + degree),
@@ -222,7 +229,7 @@ def _molien_of(config: Config, name: str) -> dict[str, float]:
     if order > config.molien_order:
         return row
     elements, listing = timed(lambda: np.asarray(sj.coxeter_group(name).elements()))
-    averaged, seconds = timed(lambda: series.molien_series(elements, degree))
+    averaged, seconds = timed(lambda: SERIES.molien_series(elements, degree))
     return row | {
         "listing_seconds": listing,
         "average_seconds": seconds,
@@ -230,55 +237,129 @@ def _molien_of(config: Config, name: str) -> dict[str, float]:
     }
 
 
-def _waves(angles: jax.Array, num_waves: int) -> jax.Array:
-    """√2 cos kx and √2 sin kx, k = 1..num_waves: (..., n, 2·num_waves), from one pass of cos and sin."""
-    first = jax.lax.optimization_barrier((jnp.cos(angles), jnp.sin(angles)))
-    cosines, sines = [jnp.ones_like(angles), first[0]], [jnp.zeros_like(angles), first[1]]
+def _harmonics(
+    first: tuple[jax.Array, jax.Array], num_waves: int
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """The waves cos kx and sin kx of k = 0..num_waves from those of k = 1."""
+    cosines, sines = [jnp.ones_like(first[0]), first[0]], [jnp.zeros_like(first[1]), first[1]]
     for _ in range(num_waves - 1):  # cos (k+1)x = 2 cos x cos kx − cos (k−1)x, and the same for sin
         cosines.append(2 * first[0] * cosines[-1] - cosines[-2])
         sines.append(2 * first[0] * sines[-1] - sines[-2])
+    return cosines, sines
+
+
+def _first_wave(angles: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Keep cos x and sin x: otherwise XLA computes them again wherever they are used."""
+    return jax.lax.optimization_barrier((jnp.cos(angles), jnp.sin(angles)))
+
+
+def _waves(angles: jax.Array, num_waves: int) -> jax.Array:
+    """√2 cos kx and √2 sin kx of k = 1..num_waves: (..., n, 2·num_waves)."""
+    cosines, sines = _harmonics(_first_wave(angles), num_waves)
     pairs = itertools.chain(*zip(cosines[1:], sines[1:], strict=True))
     return jnp.stack([*pairs], axis=-1) * jnp.asarray(math.sqrt(2), angles.dtype)
+
+
+def times_wave(label: int, member: int) -> dict[int, float]:
+    """The label's wave, √2 cos kx or √2 sin kx, times cos bx (member b ≥ 0) or sin |b|x (b < 0)."""
+    k, b = label // 2 + 1, abs(member)
+    half, sign = math.sqrt(0.5), math.copysign(1.0, k - b)
+    is_sine, by_sine = label % 2 == 1, member < 0
+    if is_sine and by_sine:
+        terms = [(abs(k - b), half), (k + b, -half)]
+    elif is_sine:
+        terms = [(-(k + b), half), (-abs(k - b), sign * half)]
+    elif by_sine:
+        terms = [(-(k + b), half), (-abs(k - b), -sign * half)]
+    else:
+        terms = [(k + b, half), (abs(k - b), half)]
+    product: dict[int, float] = {}
+    for name, coefficient in terms:
+        if name or is_sine == by_sine:  # sin 0x = 0
+            product[name] = product.get(name, 0.0) + coefficient
+    return product
+
+
+def _wave_sums(family: Any, angles: jax.Array) -> jax.Array:
+    """Σ_j of the members over the points of each set, one point after the other: (sets, members)."""
+    num_waves = max(abs(name) for name in family.members)
+
+    def add(sums: list[jax.Array], first: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], None]:
+        cosines, sines = _harmonics(first, num_waves)
+        values = [cosines[name] if name >= 0 else sines[-name] for name in family.members]
+        return [a + b for a, b in zip(sums, values, strict=True)], None
+
+    def of_chunk(chunk: jax.Array) -> jax.Array:
+        start = [jnp.zeros_like(chunk[:, 0]) for _ in family.members]
+        sums, _ = jax.lax.scan(add, start, _first_wave(chunk.T))
+        return jnp.stack(sums, axis=-1)
+
+    sets, n = angles.shape
+    rows = math.gcd(sets, _CHUNK_SETS)
+    return jax.lax.map(of_chunk, angles.reshape(sets // rows, rows, n)).reshape(sets, -1)
 
 
 def _multisets(config: Config) -> dict[str, Any]:
     """Values are written once, (num_sets, functions), by one compiled call."""
     n, sets, num_waves = config.num_points, config.num_sets, math.isqrt(config.max_norm)
     index = _circle_index(config)
+    family = MULTISETS.products(index, times_wave)
     uniform = np.random.default_rng(0).uniform(0, 2 * np.pi, (sets, n))
     angles = jnp.asarray(uniform, jnp.float32)
-    given = jax.jit(functools.partial(_waves, num_waves=num_waves))(angles)
     exact = _exact(config, uniform[:_NUM_COMPARED])
     scale = np.sqrt(np.mean(exact**2, axis=0))
-    outcome: dict[str, list[float]] = {
-        "seconds_from_angles": [],
-        "seconds_from_features": [],
-        "error": [],
-    }
+    from_angles, from_given, errors = [], [], []
     for method in METHODS:
-        evaluate = functools.partial(MULTISETS.monomial_symmetric, method=method)
-        whole = jax.jit(lambda index, x, evaluate=evaluate: evaluate(index, _waves(x, num_waves)))
-        part = jax.jit(lambda index, features, evaluate=evaluate: evaluate(index, features))
+        prepare, evaluate = _steps(method, num_waves)
+        given = jax.jit(prepare)(family, angles)
+        whole = jax.jit(lambda i, f, x, p=prepare, e=evaluate: e(i, f, p(f, x)))
+        part = jax.jit(evaluate)
         timings = [
-            least_seconds(functools.partial(compiled, index, inputs), config.num_repeats)
+            least_seconds(functools.partial(compiled, index, family, inputs), config.num_repeats)
             for compiled, inputs in ((whole, angles), (part, given))
         ]
-        values = np.asarray(whole(index, angles)[:_NUM_COMPARED], np.float64)
-        outcome["seconds_from_angles"].append(timings[0])
-        outcome["seconds_from_features"].append(timings[1])
-        outcome["error"].append(float((np.abs(values - exact).max(axis=0) / scale).max()))
-    # A product and a sum for each placement of a label (scan); or for each multiset, and then of pairs.
-    placements = sum(len(level.row) for level in index.levels)
-    pairs = sum(len(level.pair_row) for level in index.levels)
+        values = np.asarray(whole(index, family, angles)[:_NUM_COMPARED], np.float64)
+        from_angles.append(timings[0])
+        from_given.append(timings[1])
+        errors.append(float((np.abs(values - exact).max(axis=0) / scale).max()))
     trigonometry = jax.jit(lambda x: jnp.cos(x).sum() + jnp.sin(x).sum())
-    return outcome | {
+    read = [2 * num_waves * n, 2 * num_waves * n, len(family.members)]
+    return {
         "methods": METHODS,
         "num_functions": index.num_multisets,
-        "flops": [sets * (2 * n * index.num_multisets + 3 * pairs), sets * 2 * n * placements],
+        "num_members": len(family.members),
+        "seconds_from_angles": from_angles,
+        "seconds_from_given": from_given,
+        "error": errors,
+        "flops": [sets * flops for flops in _flops(index, family, n)],
         "bytes_from_angles": 4 * sets * (n + index.num_multisets),
-        "bytes_from_features": 4 * sets * (2 * num_waves * n + index.num_multisets),
+        "bytes_from_given": [4 * sets * (width + index.num_multisets) for width in read],
         "trigonometry_seconds": least_seconds(lambda: trigonometry(angles), config.num_repeats),
     }
+
+
+def _steps(method: str, num_waves: int) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
+    """(family, angles) ↦ features or sums over points, and (index, family, those) ↦ values."""
+    if method == "sums":
+        return _wave_sums, MULTISETS.monomial_symmetric_from_sums
+    return (
+        lambda family, angles: _waves(angles, num_waves),  # noqa: ARG005
+        lambda index, family, features: MULTISETS.monomial_symmetric(  # noqa: ARG005
+            index, features, method=method
+        ),
+    )
+
+
+def _flops(index: Any, family: Any, n: int) -> tuple[int, int, int]:
+    """Sums and products for one set, by each method, after cos x and sin x."""
+    pairs = 3 * sum(len(level.pair_row) for level in index.levels)
+    placements = sum(len(level.row) for level in index.levels)
+    members, functions = len(family.members), index.num_multisets
+    return (
+        2 * n * functions + pairs,  # a product and a sum for each multiset and point
+        2 * n * placements,  # and for each label that a point may take
+        4 * n * members + 2 * functions * members + pairs,  # a recurrence and a sum for each member
+    )
 
 
 def _circle_index(config: Config) -> Any:
@@ -307,7 +388,7 @@ def _orbits(config: Config) -> dict[str, Any]:
 
     targets = images()
     phases = np.zeros_like(targets)
-    find = functools.partial(sj.algebra.orbits.monomial_orbits, targets, phases, 1)
+    find = functools.partial(ORBITS.monomial_orbits, targets, phases, 1)
     found = find()
     return {
         "num_tuples": targets.shape[1],
@@ -378,16 +459,18 @@ def _multisets_lines(r: dict[str, np.ndarray]) -> list[str]:
     lines = [
         f"Sets of points, {r['multisets_num_functions']} functions, float32, values written once; "
         f"one pass of cos and sin {trigonometry:.3f} s:",
-        f"  {'seconds from':20} {'angles':>8} {'features':>9} {'floor':>7} {'ratio':>7} {'error':>9}",
+        f"  {'seconds from':20} {'angles':>8} {'given':>8} {'floor':>8} {'ratio':>7} {'error':>9}",
     ]
-    columns = "methods seconds_from_angles seconds_from_features flops error"
-    for method, angles, features, flops, error in _rows(r, "multisets", columns):
+    columns = "methods seconds_from_angles seconds_from_given flops error"
+    for method, angles, given, flops, error in _rows(r, "multisets", columns):
         floor = trigonometry + flops / rate
         lines.append(
-            f"  {method:20} {angles:8.3f} {features:9.3f} {floor:7.3f} {angles / floor:7.1f} "
-            f"{error:9.1e}"
+            f"  {method:20} {angles:8.3f} {given:8.3f} {floor:8.3f} {angles / floor:7.1f} {error:9.1e}"
         )
-    lines.append("  floor: that pass, and the operations of the method at the rate of matrix products")
+    lines += [
+        f"  given: the features; for sums those of {r['multisets_num_members']} waves over the points",
+        "  floor: that pass, and the operations of the method at the rate of matrix products",
+    ]
     return lines
 
 
