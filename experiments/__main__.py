@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from experiments import compute_cost, foundation, quickstart, sample_complexity, specavg_torus
+from experiments import algebra, compute_cost, foundation, quickstart, sample_complexity, specavg_torus
 from experiments.configs import check_choices, configured
 from experiments.storage import Store
 
 EXPERIMENTS: dict[str, ModuleType] = {
     "quickstart": quickstart,
     "foundation": foundation,
+    "algebra": algebra,
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,

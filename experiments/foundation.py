@@ -8,11 +8,9 @@ of importing the package beside that of JAX, equinox and lineax.
 
 import dataclasses
 import functools
-import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,6 +19,7 @@ import numpy as np
 
 import symjax_learn as sj
 from experiments.storage import Outcome, Progress, Store, sweep
+from experiments.timing import least_seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,15 +97,17 @@ def _three_routes(config: Config) -> dict[str, Any]:
     y = jnp.exp(jnp.cos(x).sum(axis=1)) + 0.1 * jax.random.normal(jax.random.key(2), (n,))
 
     ours = sj.fit_ridge(basis, x, y, **options)
-    ours_seconds = _seconds(config, lambda: sj.fit_ridge(basis, x, y, **options).coefficients)
+    ours_seconds = least_seconds(
+        lambda: sj.fit_ridge(basis, x, y, **options).coefficients, config.num_repeats
+    )
     compiled = jax.jit(lambda x, y: sj.fit_ridge(basis, x, y, **options).coefficients)
-    inside_seconds = _seconds(config, lambda: compiled(x, y))
+    inside_seconds = least_seconds(lambda: compiled(x, y), config.num_repeats)
 
     def fit_averaged() -> sj.SpectralModel:
         return sj.fit_kernel_ridge(space, x, y, max_eigenvalue=config.max_norm, action=action, **options)
 
     averaged = fit_averaged()
-    averaged_seconds = _seconds(config, lambda: fit_averaged().coefficients)
+    averaged_seconds = least_seconds(lambda: fit_averaged().coefficients, config.num_repeats)
 
     # Scikit-learn's K + αI is ours with α = nη for the n rows that it sees.
     copies, targets = (np.asarray(a) for a in sj.augment(jax.random.key(3), action, x, y, "all"))
@@ -179,17 +180,6 @@ def _process_seconds(statement: str) -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", statement], check=True)
     return time.perf_counter() - start
-
-
-def _seconds(config: Config, call: Callable[[], Any]) -> float:
-    """The least of several calls, after one that compiles."""
-    jax.block_until_ready(call())
-    best = math.inf
-    for _ in range(config.num_repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        best = min(best, time.perf_counter() - start)
-    return best
 
 
 def table(results: dict[str, np.ndarray]) -> str:

@@ -1,6 +1,7 @@
 """Experiments compute and store, figures read and draw: each is run small, and by its command line."""
 
 import dataclasses
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import symjax_learn as sj
 from experiments import __main__ as command_line
 from experiments import compute_cost, quickstart, sample_complexity, specavg_torus
 from experiments.storage import Store
@@ -75,6 +77,25 @@ def test_foundation_measures_what_it_says(tmp_path):
     assert results["discrepancy_float32"] < 1e-5
     assert results["num_rows"] == 20 * 8
     assert "scikit-learn on    160 copies" in text
+
+
+def test_algebra_measures_what_it_says(tmp_path):
+    results, text = smoke("algebra", tmp_path)
+    assert results["orders_orders"].tolist() == ["244823040", str(math.factorial(100))]
+    assert results["chains_totals"].tolist() == [12, 54]  # 6 + 4 + 2, and 10 + 9 + … + 2
+    assert results["chains_orders"].tolist() == ["48", "3628800"]
+    listed = results["molien_order"] <= 50
+    assert (results["molien_agree"][listed] == 1).all()
+    assert np.isnan(results["molien_agree"][~listed]).all()
+    assert results["orbits_num_tuples"] == 64
+    assert results["orbits_num_orbits"] == results["orbits_num_carrying"] == 5  # set partitions of three
+    index = sj.invariant_count(sj.Torus(20), sj.symmetric_group(20), 4)
+    assert results["multisets_num_functions"] == index
+    assert results["multisets_error"].max() < 1e-4
+    if results["space_groups_status"] == "measured":
+        assert results["space_groups_total_order"] == 1 + 2 + 2
+    assert "M24" in text
+    assert "9.33e157" in text
 
 
 def test_specavg_torus_is_invariant_where_kernel_ridge_is_not(tmp_path):

@@ -12,7 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symjax_learn as sj
-from symjax_learn.algebra.multisets import monomial_symmetric, multisets
+from symjax_learn.algebra.multisets import (
+    monomial_symmetric,
+    monomial_symmetric_from_sums,
+    multisets,
+    products,
+)
 from symjax_learn.algebra.series import multiset_series
 from tests.registry import X64
 
@@ -153,6 +158,121 @@ def test_permuting_the_points_changes_nothing_and_it_composes(method):
     )
 
 
+CIRCLE = multisets([1, 1, 4, 4], 6, 100)  # √2 cos x, √2 sin x, √2 cos 2x, √2 sin 2x
+POWERS = multisets([1, 2, 3], 5, 5)  # x, x², x³
+
+
+def times_wave(label, member):
+    """√2 cos kx or √2 sin kx times cos bx (named b ≥ 0) or sin |b|x (b < 0), from exponentials."""
+    k, sine = label // 2 + 1, label % 2
+    left = {k: -0.5j, -k: 0.5j} if sine else {k: 0.5, -k: 0.5}
+    right = {-member: -0.5j, member: 0.5j} if member < 0 else {member: 0.5, -member: 0.5}
+    if member == 0:
+        right = {0: 1.0}
+    found = {}
+    for a, b in itertools.product(left, right):
+        frequency, c = a + b, left[a] * right[b]
+        if frequency >= 0:  # c e^{ifx} and its conjugate: 2 Re c cos fx − 2 Im c sin fx
+            twice = 2 if frequency else 1
+            for name, part in ((frequency, c.real), (-frequency, -c.imag)):
+                found[name] = found.get(name, 0.0) + math.sqrt(2) * twice * part
+    return {name: part for name, part in found.items() if part}
+
+
+def times_power(label, member):
+    return {member + label + 1: 1.0}
+
+
+def wave(name, x):
+    return jnp.cos(name * x) if name >= 0 else jnp.sin(-name * x)
+
+
+def features_of(x):
+    return math.sqrt(2) * jnp.stack([wave(name, x) for name in (1, -1, 2, -2)], axis=-1)
+
+
+def sums_of(family, evaluate, x, mask=None):
+    values = jnp.stack([evaluate(name, x) for name in family.members], axis=-1)
+    return (values if mask is None else values * mask[..., None]).sum(axis=-2)
+
+
+@pytest.mark.parametrize(
+    ("index", "multiply", "members"),
+    [(CIRCLE, times_wave, set(range(-6, 7))), (POWERS, times_power, set(range(6)))],
+)
+def test_products_are_those_of_the_functions(index, multiply, members):
+    family = products(index, multiply)
+    assert set(family.members) == members
+    assert family.members[0] == 0
+    x = np.random.default_rng(0).uniform(-1, 1, 12)
+    if index is CIRCLE:
+        single, together = (np.asarray(features_of(x)), [np.asarray(wave(k, x)) for k in family.members])
+    else:
+        single, together = x[:, None] ** np.arange(1, 4), [x**k for k in family.members]
+    expected = (single[:, None, :] ** np.asarray(index.counts)).prod(axis=2)
+    found = np.stack(together, axis=1) @ np.asarray(family.coefficients).T
+    np.testing.assert_allclose(found, expected, atol=10 * (1e-14 if X64 else 1e-6))
+
+
+def test_from_sums_of_waves_as_from_the_scan():
+    x = jnp.asarray(np.random.default_rng(1).uniform(0, 2 * np.pi, (2, 3, 100)))
+    family = products(CIRCLE, times_wave)
+    found = monomial_symmetric_from_sums(CIRCLE, family, sums_of(family, wave, x))
+    assert found.shape == (2, 3, 40)
+    assert found.dtype == x.dtype
+    expected = monomial_symmetric(CIRCLE, features_of(x), method="scan")
+    np.testing.assert_allclose(found, expected, atol=10 * ACCURACY)
+
+
+@pytest.mark.skipif(not X64, reason="compares with float64")
+def test_from_sums_in_float32_loses_no_more_than_power_sums():
+    x = jnp.asarray(np.random.default_rng(2).uniform(0, 2 * np.pi, (500, 100)), jnp.float32)
+    exact = monomial_symmetric(CIRCLE, features_of(x.astype(float)), method="scan")
+    family = products(CIRCLE, times_wave)
+    found = monomial_symmetric_from_sums(CIRCLE, family, sums_of(family, wave, x))
+    assert found.dtype == jnp.float32
+    others = monomial_symmetric(CIRCLE, features_of(x), method="power_sums")
+    ours, theirs = (np.abs(np.asarray(v, float) - exact).max() for v in (found, others))
+    assert ours < 2 * theirs
+    assert ours < 1e-4
+
+
+def test_from_sums_of_sets_of_unequal_size():
+    x = jnp.asarray(np.random.default_rng(3).uniform(-1, 1, (5, 30)))
+    mask = np.arange(30)[None] < np.asarray([30, 24, 20, 3, 0])[:, None]
+    features = jnp.stack([x, x**2, x**3], axis=-1)
+    family = products(POWERS, times_power)
+    sums = sums_of(family, lambda name, x: x**name, x, jnp.asarray(mask, x.dtype))
+    found = monomial_symmetric_from_sums(POWERS, family, sums)
+    expected = monomial_symmetric(POWERS, features, mask=mask, method="scan")
+    np.testing.assert_allclose(found, expected, atol=1e3 * ACCURACY)
+
+
+def test_from_sums_of_complex_waves_composes():
+    """e^{ix} and e^{2ix}, whose products are e^{ikx}."""
+    family = products(INDEX, times_power)
+
+    def exponential(k, x):
+        return jax.lax.complex(jnp.cos(k * x), jnp.sin(k * x))
+
+    def from_sums(x):
+        return monomial_symmetric_from_sums(INDEX, family, sums_of(family, exponential, x))
+
+    def from_points(x):
+        features = jnp.stack([exponential(1, x), exponential(2, x)], axis=-1)
+        return monomial_symmetric(INDEX, features, method="scan")
+
+    def value_and_slope(function, x):
+        return jax.value_and_grad(lambda x: (function(x) * (1 + 2j)).real.sum())(x)
+
+    x = jnp.asarray(np.random.default_rng(4).uniform(0, 6, (3, 20)))
+    assert jnp.iscomplexobj(from_sums(x))
+    found = jax.jit(jax.vmap(lambda x: value_and_slope(from_sums, x)))(x)
+    expected = jax.jit(jax.vmap(lambda x: value_and_slope(from_points, x)))(x)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e2 * ACCURACY)
+
+
 @pytest.mark.usefixtures("without_signature_checks")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
@@ -182,6 +302,26 @@ def test_permuting_the_points_changes_nothing_and_it_composes(method):
             r"mask: .*\(3,\)",
         ),
         (lambda: monomial_symmetric(INDEX, jnp.ones((3, 2)), method="x"), ValueError, r"method: .* 'x'"),
+        (
+            lambda: products(INDEX, lambda p, b: {b + p: math.nan}),
+            ValueError,
+            r"multiply: .* not finite",
+        ),
+        (
+            lambda: monomial_symmetric_from_sums(CIRCLE, products(INDEX, times_power), jnp.ones(4)),
+            ValueError,
+            r"family: expected the products of 40 multisets and got 6",
+        ),
+        (
+            lambda: monomial_symmetric_from_sums(INDEX, products(INDEX, times_power), jnp.ones(3)),
+            ValueError,
+            r"sums: expected shape \(\*batch, 4\).*\(3,\)",
+        ),
+        (
+            lambda: monomial_symmetric_from_sums(INDEX, products(INDEX, times_power), jnp.ones(4, int)),
+            TypeError,
+            r"sums: .*int",
+        ),
     ],
 )
 def test_bad_input(call, error, message):

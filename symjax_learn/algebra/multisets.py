@@ -10,7 +10,7 @@ functions m_s/√N_s with N_s = n!/((n − |s|)! Π_p mult_p(s)!) are orthonorma
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import equinox as eqx
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._chunks import map_columns
+from symjax_learn._chunks import MEMORY_LIMIT, map_columns, refuse_beyond
 from symjax_learn._types import AnyArray, as_array, checked_count
 
 # More multisets than this are refused.
@@ -222,6 +222,8 @@ def monomial_symmetric(
 
     Cost: per set n·S products and Σ_s 2^{|s|} more by power sums; n·Σ_s |distinct(s)| by the scan.
     Memory is one chunk of sets, also in a reverse pass.
+    Of features whose products are combinations of few functions, as waves and powers are,
+    :func:`monomial_symmetric_from_sums` leaves less work for each point.
 
     >>> from symjax_learn.algebra.multisets import monomial_symmetric, multisets
     >>> import jax.numpy as jnp
@@ -276,14 +278,21 @@ def _columns(index: Multisets, chunk: Array, masked: bool, method: str) -> Array
         totals = _by_scan(index, scaled)
     else:
         totals = _by_power_sums(index, scaled)
+    return totals * _norms(index, count).astype(chunk.dtype)
+
+
+def _norms(index: Multisets, count: Array) -> Array:
+    """n^{|s|/2}/√N_s for sets of n points: (S, batch)."""
     factors = [jnp.ones_like(count)]
     for size in range(index.max_size):  # √(n^j (n − j)!/n!) = Π_{i<j} (1 − i/n)^{−1/2}; 0 beyond n
         left = 1 - size / jnp.maximum(count, 1)
         enough = count > size
         factors.append(jnp.where(enough, factors[-1] / jnp.sqrt(jnp.where(enough, left, 1.0)), 0.0))
-    sizes = np.repeat(np.arange(index.max_size + 1), np.diff(index.starts))
-    norms = jnp.stack(factors)[sizes] * index.roots.astype(dtype)[:, None]
-    return totals * norms.astype(chunk.dtype)
+    return jnp.stack(factors)[_sizes(index)] * index.roots.astype(count.dtype)[:, None]
+
+
+def _sizes(index: Multisets) -> Int[np.ndarray, " S"]:
+    return np.repeat(np.arange(index.max_size + 1), np.diff(index.starts))
 
 
 def _by_scan(index: Multisets, points: Array) -> Array:
@@ -324,13 +333,141 @@ def _by_power_sums(index: Multisets, points: Array) -> Array:
         return sums + jnp.concatenate(found), None
 
     sums, _ = jax.lax.scan(add, jnp.zeros((index.num_multisets, batch), dtype), points)
+    return _from_power_sums(index, sums)
+
+
+def _from_power_sums(index: Multisets, sums: Array) -> Array:
+    """T_s from P_u, both scaled, by Newton's recursion."""
     # Otherwise XLA computes the sums again wherever they are used.
     power = jax.lax.optimization_barrier(sums)
-    totals = jnp.ones((1, batch), dtype)
+    totals = jnp.ones((1, sums.shape[1]), sums.dtype)
     for level in index.levels:
-        terms = level.coefficient.astype(dtype)[:, None] * power[level.part] * totals[level.rest]
+        terms = level.coefficient.astype(sums.dtype)[:, None] * power[level.part] * totals[level.rest]
         fresh = jax.ops.segment_sum(
             terms, level.pair_row, num_segments=len(level.parents), indices_are_sorted=True
         )
         totals = jnp.concatenate([totals, fresh])
     return totals
+
+
+class Products(eqx.Module):
+    """The products of a family closed under them: Π_{p∈u} φ_p = Σ_b coefficients[u, b] ψ_b.
+
+    Attributes:
+        coefficients: ``(S, r)``, for every multiset u.
+        members: the names of ψ_1, …, ψ_r; the first is the constant 1.
+    """
+
+    coefficients: Float[np.ndarray | Array, "S r"]
+    members: tuple[Hashable, ...] = eqx.field(static=True)
+
+
+def products(
+    index: Multisets,
+    multiply: Callable[[int, Hashable], Mapping[Hashable, float]],
+    *,
+    one: Hashable = 0,
+) -> Products:
+    """Every product of the φ_p of a multiset as a combination of few functions ψ_b.
+
+    The ψ_b are those that occur: for Fourier modes the modes up to the largest sum of frequencies, for
+    powers x^p the powers up to the largest sum of exponents.
+
+    Args:
+        index: the multisets of labels p.
+        multiply: structure constants: (p, b) ↦ {c: coefficient} with φ_p ψ_b = Σ_c coefficient · ψ_c.
+        one: the name of the constant 1.
+
+    Raises:
+        ValueError: a coefficient that is not finite; a table beyond 4 GiB.
+
+    Cost: S products of combinations, in Python.
+
+    >>> from symjax_learn.algebra.multisets import multisets, products
+    >>> products(multisets([1, 2], 4, 4), lambda p, b: {b + p + 1: 1.0}).members  # x and x²
+    (0, 1, 2, 3, 4)
+    """
+    rows: list[dict[Hashable, float]] = [{one: 1.0}]
+    members: dict[Hashable, int] = {one: 0}
+    for level in index.levels:
+        parents, labels = np.asarray(level.parents).tolist(), np.asarray(level.labels).tolist()
+        for parent, label in zip(parents, labels, strict=True):
+            row: dict[Hashable, float] = {}
+            for member, weight in rows[parent].items():
+                for other, coefficient in multiply(label, member).items():
+                    row[other] = row.get(other, 0.0) + weight * coefficient
+            rows.append({member: total for member, total in row.items() if total != 0})
+            for member in rows[-1]:
+                members.setdefault(member, len(members))
+        what = f"multiply: the table of {index.num_multisets:,} multisets by {len(members):,} functions"
+        refuse_beyond(MEMORY_LIMIT, 8 * index.num_multisets * len(members), what, "Lower max_weight.")
+    table = np.zeros((len(rows), len(members)))
+    for place, row in enumerate(rows):
+        table[place, [members[member] for member in row]] = list(row.values())
+    if not np.isfinite(table).all():
+        raise ValueError("multiply: it gave coefficients that are not finite.")
+    return Products(jnp.asarray(table, float), tuple(members))
+
+
+def monomial_symmetric_from_sums(index: Multisets, family: Products, sums: AnyArray) -> Array:
+    """m_s/√N_s for every multiset s, as :func:`monomial_symmetric`, from few sums over the points.
+
+    Where the products of the features are combinations of ψ_1 = 1, ψ_2, …, ψ_r, the power sums are
+    P_u = Σ_b coefficients[u, b] Σ_j ψ_b(x_j), and no work for each point is left but r sums.
+
+    Args:
+        index: the multisets.
+        family: their products.
+        sums: ``(*batch, r)``, real or complex: Σ_j ψ_b(x_j) over the points that are there; the first
+            is their number.
+
+    Returns:
+        ``(*batch, S)`` in the dtype of the sums. As for power sums digits are lost where there are few
+        points: give at least 4·max|s|.
+
+    Raises:
+        ValueError: shapes that do not fit.
+        TypeError: sums that are no floating or complex numbers.
+
+    Cost: per set S·r products and Σ_s 2^{|s|} more, whatever n is. Memory is one chunk of sets.
+
+    >>> from symjax_learn.algebra.multisets import monomial_symmetric_from_sums, multisets, products
+    >>> import jax.numpy as jnp
+    >>> index = multisets([1], 2, 2)  # as for monomial_symmetric, of x = 1, 2, 3: Σ1, Σx, Σx²
+    >>> powers = products(index, lambda p, b: {b + 1: 1.0})
+    >>> monomial_symmetric_from_sums(index, powers, jnp.asarray([3.0, 6.0, 14.0])).round(3).tolist()
+    [1.0, 3.46..., 6.35...]
+    """
+    values = jnp.asarray(as_array("sums", sums))
+    if not jnp.issubdtype(values.dtype, jnp.inexact):
+        raise TypeError(f"sums: expected floating or complex numbers and got {values.dtype}.")
+    if family.coefficients.shape[0] != index.num_multisets:
+        raise ValueError(
+            f"family: expected the products of {index.num_multisets} multisets and got "
+            f"{family.coefficients.shape[0]}; make it from the same index."
+        )
+    width = family.coefficients.shape[1]
+    if values.ndim < 1 or values.shape[-1] != width:
+        raise ValueError(
+            f"sums: expected shape (*batch, {width}), one column for each member, and got "
+            f"{values.shape}."
+        )
+    batch = values.shape[:-1]
+    answer = _evaluate_sums(index, family, values.reshape(math.prod(batch), width))
+    return answer.reshape(*batch, index.num_multisets)
+
+
+@eqx.filter_jit
+def _evaluate_sums(index: Multisets, family: Products, sums: Array) -> Array:
+    def columns(chunk: Array) -> Array:
+        """``(batch, r) -> (S, batch)``."""
+        count = chunk[:, 0].real
+        points = jnp.maximum(count, 1)
+        means = jax.lax.optimization_barrier((chunk / points.astype(chunk.dtype)[:, None]).T)
+        power = jnp.matmul(family.coefficients.astype(chunk.dtype), means, precision="highest")
+        # Σ_j over n^{|u|/2} is the mean times n^{1−|u|/2}.
+        scales = jnp.stack([points ** (1 - size / 2) for size in range(index.max_size + 1)])
+        scaled = power * scales[_sizes(index)].astype(chunk.dtype)
+        return _from_power_sums(index, scaled) * _norms(index, count).astype(chunk.dtype)
+
+    return map_columns(columns, sums, max(1, _CHUNK_ENTRIES // index.num_multisets)).T
