@@ -6,7 +6,6 @@ cosines and sines, one pass of gathers. Times depend on the machine and its load
 
 import dataclasses
 import functools
-import importlib
 import itertools
 import math
 from collections.abc import Callable
@@ -20,12 +19,8 @@ import symjax_learn as sj
 from experiments.configs import check_choices
 from experiments.storage import Outcome, Progress, Store, sweep
 from experiments.timing import least_seconds, timed
+from symjax_learn.algebra import coxeter, multisets, orbits, series
 
-# Rooms of the wing that are public and that its contents page does not list.
-COXETER, MULTISETS, ORBITS, SERIES = (
-    importlib.import_module(f"symjax_learn.algebra.{room}")
-    for room in ("coxeter", "multisets", "orbits", "series")
-)
 METHODS = ("power_sums", "scan", "sums")
 _MATRIX_SIZE = 2048
 _NUM_COMPARED = 1000
@@ -215,12 +210,12 @@ def _molien(config: Config) -> dict[str, Any]:
 
 def _molien_of(config: Config, name: str) -> dict[str, float]:
     degree = config.molien_degree
-    degrees = COXETER.coxeter_degrees(name)
-    closed = SERIES.hilbert_series(degrees, degree)
+    degrees = coxeter.coxeter_degrees(name)
+    closed = series.hilbert_series(degrees, degree)
     rank, order = len(degrees), math.prod(degrees)
     row = {
         "order": order,
-        "seconds": least_seconds(lambda: SERIES.hilbert_series(degrees, degree), config.num_repeats),
+        "seconds": least_seconds(lambda: series.hilbert_series(degrees, degree), config.num_repeats),
         "listing_seconds": math.nan,
         "average_seconds": math.nan,
         "average_flops": order * degree * (2 * rank**3 + rank + degree),
@@ -229,7 +224,7 @@ def _molien_of(config: Config, name: str) -> dict[str, float]:
     if order > config.molien_order:
         return row
     elements, listing = timed(lambda: np.asarray(sj.coxeter_group(name).elements()))
-    averaged, seconds = timed(lambda: SERIES.molien_series(elements, degree))
+    averaged, seconds = timed(lambda: series.molien_series(elements, degree))
     return row | {
         "listing_seconds": listing,
         "average_seconds": seconds,
@@ -303,7 +298,7 @@ def _multisets(config: Config) -> dict[str, Any]:
     """Values are written once, (num_sets, functions), by one compiled call."""
     n, sets, num_waves = config.num_points, config.num_sets, math.isqrt(config.max_norm)
     index = _circle_index(config)
-    family = MULTISETS.products(index, times_wave)
+    family = multisets.products(index, times_wave)
     uniform = np.random.default_rng(0).uniform(0, 2 * np.pi, (sets, n))
     angles = jnp.asarray(uniform, jnp.float32)
     exact = _exact(config, uniform[:_NUM_COMPARED])
@@ -341,10 +336,10 @@ def _multisets(config: Config) -> dict[str, Any]:
 def _steps(method: str, num_waves: int) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
     """(family, angles) ↦ features or sums over points, and (index, family, those) ↦ values."""
     if method == "sums":
-        return _wave_sums, MULTISETS.monomial_symmetric_from_sums
+        return _wave_sums, multisets.monomial_symmetric_from_sums
     return (
         lambda family, angles: _waves(angles, num_waves),  # noqa: ARG005
-        lambda index, family, features: MULTISETS.monomial_symmetric(  # noqa: ARG005
+        lambda index, family, features: multisets.monomial_symmetric(  # noqa: ARG005
             index, features, method=method
         ),
     )
@@ -365,7 +360,7 @@ def _flops(index: Any, family: Any, n: int) -> tuple[int, int, int]:
 def _circle_index(config: Config) -> Any:
     """The multisets of the waves of the circle, two for each k² ≤ max_norm."""
     weights = [k * k for k in range(1, math.isqrt(config.max_norm) + 1) for _ in range(2)]
-    return MULTISETS.multisets(weights, config.max_norm, config.num_points)
+    return multisets.multisets(weights, config.max_norm, config.num_points)
 
 
 def _exact(config: Config, uniform: np.ndarray) -> np.ndarray:
@@ -373,7 +368,7 @@ def _exact(config: Config, uniform: np.ndarray) -> np.ndarray:
     with jax.enable_x64(True):
         angles = jnp.asarray(uniform.astype(np.float32).astype(np.float64))
         features = _waves(angles, math.isqrt(config.max_norm))
-        return np.asarray(MULTISETS.monomial_symmetric(_circle_index(config), features, method="scan"))
+        return np.asarray(multisets.monomial_symmetric(_circle_index(config), features, method="scan"))
 
 
 def _orbits(config: Config) -> dict[str, Any]:
@@ -388,7 +383,7 @@ def _orbits(config: Config) -> dict[str, Any]:
 
     targets = images()
     phases = np.zeros_like(targets)
-    find = functools.partial(ORBITS.monomial_orbits, targets, phases, 1)
+    find = functools.partial(orbits.monomial_orbits, targets, phases, 1)
     found = find()
     return {
         "num_tuples": targets.shape[1],

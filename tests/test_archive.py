@@ -184,3 +184,29 @@ def test_a_float64_model_needs_x64(tmp_path):
         sj.save(tmp_path / "model.npz", fitted("B_2")[0])
     with jax.enable_x64(False), pytest.raises(ValueError, match=r"path: .*float64 .*JAX_ENABLE_X64=1"):
         sj.load(tmp_path / "model.npz")
+
+
+PATH = np.asarray([[1.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("space", "max_eigenvalue"),
+    [
+        (sj.Ball(2), 4),
+        (sj.Box(2), 20),
+        (sj.DiscreteSpace(PATH), 2),
+        (sj.Gaussian(2), 2),
+        (sj.Graphs(3), 2),
+        (sj.Hypercube(4), 2),
+        (sj.Labels(3), 3),
+        (sj.Product(sj.Sphere(1), sj.Labels(2)), 2),
+        (sj.RotationGroup(), 6),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_models_on_every_space(space, max_eigenvalue, tmp_path):
+    x = space.sample(jax.random.key(0), (12,))
+    basis = sj.eigenbasis(space, max_eigenvalue=max_eigenvalue)
+    model = sj.fit_ridge(basis, x, jnp.arange(12.0), penalty=0.1)
+    sj.save(tmp_path / "model.npz", model)
+    np.testing.assert_array_equal(sj.load(tmp_path / "model.npz")(x), model(x))

@@ -132,7 +132,7 @@ class DiscreteSpace(AbstractSpace):
         scale = _scale(matrix)
         bound = max_eigenvalue + _tolerance(max_eigenvalue, scale)
         if self.spectrum is not None:
-            values = self.spectrum.exact
+            values = np.asarray(self.spectrum.exact)
         else:
             values, _ = _lowest_pairs(matrix, bound)
         found = _levels(values, scale)

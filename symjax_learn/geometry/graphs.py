@@ -104,7 +104,9 @@ class Graphs(AbstractSpace):
         characters = self.pairs.functions(levels)
         i, j = np.triu_indices(self.num_nodes, 1)
         return GraphCharacters(
-            characters, jnp.asarray(self.num_nodes * i + j, jnp.int32), characters.num_functions
+            characters=characters,
+            pairs=jnp.asarray(self.num_nodes * i + j, jnp.int32),
+            num_functions=characters.num_functions,
         )
 
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch n n"]:

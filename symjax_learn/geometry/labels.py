@@ -135,7 +135,7 @@ class Labels(AbstractSpace):
 
 def tabulated(values: Float[np.ndarray, "D k"]) -> TabulatedFunctions:
     """Finished arrays from float64 set-up work."""
-    return TabulatedFunctions(jnp.asarray(values, float), len(values))
+    return TabulatedFunctions(values=jnp.asarray(values, float), num_functions=len(values))
 
 
 def uniform_indices(key: Key, shape: tuple[int, ...], count: int) -> Float[Array, "*batch 1"]:

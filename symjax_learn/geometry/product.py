@@ -102,6 +102,12 @@ class Product(AbstractSpace):
         return math.fsum(space.log_volume for space in self.spaces)
 
     @property
+    def cardinality(self) -> int | float:
+        """The product of the factors'; infinite where one is."""
+        sizes = [space.cardinality for space in self.spaces]
+        return math.inf if math.inf in sizes else math.prod(sizes)
+
+    @property
     def _shapes(self) -> tuple[tuple[int, ...], ...]:
         return tuple(space.point_shape for space in self.spaces)
 

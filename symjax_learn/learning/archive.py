@@ -1,6 +1,7 @@
 """Models on disk: one .npz of plain arrays, with a JSON header that names constructors. No pickle."""
 
 import dataclasses
+import inspect
 import json
 import os
 import tempfile
@@ -35,6 +36,15 @@ from symjax_learn.algebra.permutations import (
     YoungSampler,
 )
 from symjax_learn.algebra.products import ProductGroup, WreathElement, WreathGroup
+from symjax_learn.geometry.ball import Ball, BallHarmonics
+from symjax_learn.geometry.box import Box, CosineProducts
+from symjax_learn.geometry.discrete import DiscreteSpace
+from symjax_learn.geometry.gaussian import Gaussian, HermiteProducts
+from symjax_learn.geometry.graphs import GraphCharacters, Graphs
+from symjax_learn.geometry.hypercube import Characters, Hypercube
+from symjax_learn.geometry.labels import Labels, TabulatedFunctions
+from symjax_learn.geometry.product import FactorProducts, Product
+from symjax_learn.geometry.rotations import RotationGroup, Step, WignerMatrices
 from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics
 from symjax_learn.geometry.torus import PlaneWaveSums, Torus
 from symjax_learn.invariants.action import Action
@@ -49,16 +59,31 @@ _CONSTRUCTORS: tuple[type, ...] = (
     AffineMap,
     AffineTorusGroup,
     AlternatingSampler,
+    Ball,
+    BallHarmonics,
+    Box,
     Certificate,
+    Characters,
+    CosineProducts,
+    DiscreteSpace,
+    FactorProducts,
+    Gaussian,
+    GraphCharacters,
+    Graphs,
+    HermiteProducts,
+    Hypercube,
     InvariantBasis,
+    Labels,
     LieGroup,
     LinearCombinations,
     MatrixGroup,
     PermutationGroup,
     PlaneWaveSums,
     Precise,
+    Product,
     ProductGroup,
     Report,
+    RotationGroup,
     RotationSampler,
     SignedPermutation,
     SignedPermutationGroup,
@@ -67,11 +92,14 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SpectralModel,
     Sphere,
     SphericalHarmonics,
+    Step,
+    TabulatedFunctions,
     Torus,
     TorusSampler,
     TranslationGroup,
     TranslationSampler,
     Transversals,
+    WignerMatrices,
     WreathElement,
     WreathGroup,
     YoungSampler,
@@ -233,4 +261,20 @@ def _decode(tree: Any, arrays: dict[str, np.ndarray], known: dict[str, type]) ->
             f"names the constructor {tree['constructor']!r}, which is not this library's; pass its "
             "class as load(path, constructors=(...,))."
         )
-    return cls(**{name: _decode(part, arrays, known) for name, part in tree["fields"].items()})
+    fields = {name: _decode(part, arrays, known) for name, part in tree["fields"].items()}
+    if set(inspect.signature(cls).parameters) == set(fields):
+        return cls(**fields)
+    return _with_fields(cls, fields)
+
+
+def _with_fields(cls: type, fields: dict[str, Any]) -> Any:
+    """A module whose constructor takes other arguments than its fields, as a pytree is unflattened."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    if names != set(fields):
+        raise _RefusedError(
+            f"has a {cls.__name__} with the fields {sorted(fields)}, not {sorted(names)}."
+        )
+    module = object.__new__(cls)
+    for name, value in fields.items():
+        object.__setattr__(module, name, value)
+    return module

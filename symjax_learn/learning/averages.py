@@ -133,6 +133,11 @@ def _kept(
     ends = np.append(starts[1:], len(eigenvalues))
     if smoothness is not None:
         dimension = basis.space.dimension
+        if not dimension:
+            raise ValueError(
+                "smoothness: a finite space has no dimension d, by which the theorem measures it; give "
+                "num_functions."
+            )
         if not (math.isfinite(smoothness) and smoothness > dimension / 2):
             raise ValueError(
                 f"smoothness: expected s > d/2 = {dimension / 2} and got {smoothness}; the theorem does "
