@@ -298,7 +298,7 @@ def _multisets(config: Config) -> dict[str, Any]:
     """Values are written once, (num_sets, functions), by one compiled call."""
     n, sets, num_waves = config.num_points, config.num_sets, math.isqrt(config.max_norm)
     index = _circle_index(config)
-    family = multisets.products(index, times_wave)
+    family = multisets.products(index, times_wave)  # pyright: ignore[reportArgumentType]
     uniform = np.random.default_rng(0).uniform(0, 2 * np.pi, (sets, n))
     angles = jnp.asarray(uniform, jnp.float32)
     exact = _exact(config, uniform[:_NUM_COMPARED])
@@ -340,7 +340,9 @@ def _steps(method: str, num_waves: int) -> tuple[Callable[..., jax.Array], Calla
     return (
         lambda family, angles: _waves(angles, num_waves),  # noqa: ARG005
         lambda index, family, features: multisets.monomial_symmetric(  # noqa: ARG005
-            index, features, method=method
+            index,
+            features,
+            method=method,  # pyright: ignore[reportArgumentType]
         ),
     )
 

@@ -262,18 +262,20 @@ def _decode(tree: Any, arrays: dict[str, np.ndarray], known: dict[str, type]) ->
             "class as load(path, constructors=(...,))."
         )
     fields = {name: _decode(part, arrays, known) for name, part in tree["fields"].items()}
-    if set(inspect.signature(cls).parameters) == set(fields):
-        return cls(**fields)
-    return _with_fields(cls, fields)
+    parameters, names = set(inspect.signature(cls).parameters), _fields_of(cls)
+    return cls(**fields) if parameters == names else _with_fields(cls, fields, names)
 
 
-def _with_fields(cls: type, fields: dict[str, Any]) -> Any:
+def _fields_of(cls: type) -> set[str]:
+    if dataclasses.is_dataclass(cls):
+        return {field.name for field in dataclasses.fields(cls)}
+    return set(getattr(cls, "_fields", ()))
+
+
+def _with_fields(cls: type, fields: dict[str, Any], names: set[str]) -> Any:
     """A module whose constructor takes other arguments than its fields, as a pytree is unflattened."""
-    names = {field.name for field in dataclasses.fields(cls)}
     if names != set(fields):
-        raise _RefusedError(
-            f"has a {cls.__name__} with the fields {sorted(fields)}, not {sorted(names)}."
-        )
+        raise TypeError(f"{cls.__name__} has the fields {sorted(names)}, not {sorted(fields)}")
     module = object.__new__(cls)
     for name, value in fields.items():
         object.__setattr__(module, name, value)
