@@ -210,3 +210,26 @@ def test_models_on_every_space(space, max_eigenvalue, tmp_path):
     model = sj.fit_ridge(basis, x, jnp.arange(12.0), penalty=0.1)
     sj.save(tmp_path / "model.npz", model)
     np.testing.assert_array_equal(sj.load(tmp_path / "model.npz")(x), model(x))
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        sj.special_orthogonal_group(3),
+        sj.lie_group([[[0, -1, 0], [1, 0, 0], [0, 0, 0]]]),
+        sj.direct_product(sj.orthogonal_group(2), sj.sign_group(1)),
+    ],
+    ids=["rotations", "turns", "product"],
+)
+def test_models_of_continuous_groups(group, tmp_path):
+    space = sj.Sphere(2)
+    basis = sj.invariant_basis(space, group, max_eigenvalue=6)
+    x = space.sample(jax.random.key(0), (12,))
+    model = sj.fit_ridge(basis, x, x[:, 2] ** 2, penalty=0.1)
+    sj.save(tmp_path / "model.npz", model)
+    again = sj.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again(x), model(x))
+    key, action = jax.random.key(1), again.basis.action
+    assert sj.invariance_discrepancy(key, again, action, x) == sj.invariance_discrepancy(
+        key, model, basis.action, x
+    )
