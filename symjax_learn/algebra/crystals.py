@@ -129,7 +129,7 @@ def space_group(number: int | str) -> AffineTorusGroup:
         TypeError: no integer and no string.
         ValueError: no such number, or an unknown symbol, with what comes close.
 
-    Cost: a multiplication table of the group, and a stabilizer chain: about 15 ms.
+    Cost: a multiplication table of the group, and a stabilizer chain: about 25 ms.
 
     References:
         *International Tables for Crystallography*, vol. A, part 2.
