@@ -43,6 +43,7 @@ from symjax_learn.geometry import Labels as Labels
 from symjax_learn.geometry import Level as Level
 from symjax_learn.geometry import Product as Product
 from symjax_learn.geometry import RotationGroup as RotationGroup
+from symjax_learn.geometry import Sets as Sets
 from symjax_learn.geometry import Sphere as Sphere
 from symjax_learn.geometry import Torus as Torus
 from symjax_learn.geometry import heat as heat

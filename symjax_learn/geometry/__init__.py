@@ -14,6 +14,7 @@ from symjax_learn.geometry.labels import TabulatedFunctions as TabulatedFunction
 from symjax_learn.geometry.product import Product as Product
 from symjax_learn.geometry.rotations import RotationGroup as RotationGroup
 from symjax_learn.geometry.rotations import WignerMatrices as WignerMatrices
+from symjax_learn.geometry.sets import Sets as Sets
 from symjax_learn.geometry.spaces import AbstractFunctions as AbstractFunctions
 from symjax_learn.geometry.spaces import AbstractSpace as AbstractSpace
 from symjax_learn.geometry.spaces import Level as Level

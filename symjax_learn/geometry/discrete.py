@@ -119,6 +119,11 @@ class DiscreteSpace(AbstractSpace):
         """The number of vertices."""
         return float(self.num_vertices)
 
+    @property
+    def laplacian(self) -> Any:
+        """L as a sparse matrix of SciPy, float64."""
+        return self._matrix()
+
     def levels(self, max_eigenvalue: float) -> list[Level]:
         """Levels with λ ≤ max_eigenvalue; the key is the number of eigenvalues below.
 

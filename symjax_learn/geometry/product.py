@@ -165,6 +165,15 @@ class Product(AbstractSpace):
             num_functions=indices.shape[1],
         )
 
+    def combinations(self, level: Level) -> list[tuple[Level, ...]]:
+        """The levels of the factors that make up a level, in the order of its functions."""
+        bound = level.eigenvalue * (1 + _RELATIVE)
+        known = [{one.key: one for one in space.levels(bound)} for space in self.spaces]
+        return [
+            tuple(levels[key] for levels, key in zip(known, keys, strict=True))
+            for keys in self._combinations_of(level)
+        ]
+
     def _combinations_of(self, level: Level) -> tuple[tuple[Hashable, ...], ...]:
         keys = level.key
         if not isinstance(keys, tuple) or any(

@@ -10,25 +10,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from symjax_learn._types import Element, FloatArray, Key, as_array
-from symjax_learn.algebra.affine import AffineTorusGroup
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.algebra.lie import LieGroup, TranslationGroup
 from symjax_learn.algebra.matrices import MatrixGroup
-from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
-from symjax_learn.algebra.products import ProductGroup, WreathGroup
+from symjax_learn.geometry.product import Product
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
-from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
+from symjax_learn.invariants.exact import exact_matrices, product_matrices
 from symjax_learn.invariants.monomial import factors, signed_affine
+from symjax_learn.invariants.movement import Share, move, shares, unfit
 from symjax_learn.invariants.representations import Values, fitted_matrices, torus_representation
-
-# Groups of signed permutations, and the groups that act on the cubic torus and on the sphere, as their
-# products do.
-_MONOMIAL_GROUPS = (PermutationGroup, SignedPermutationGroup)
-_GROUPS_ON = {
-    Torus: (*_MONOMIAL_GROUPS, AffineTorusGroup, TranslationGroup),
-    Sphere: (*_MONOMIAL_GROUPS, MatrixGroup, LieGroup),
-}
 
 
 class Action(eqx.Module):
@@ -126,7 +116,9 @@ class Action(eqx.Module):
     ) -> list[Float[np.ndarray, "batch m m"]]:
         """D(g) on each eigenspace: T_g φ = φ D(g) with (T_g f)(x) = f(g⁻¹x); float64, NumPy.
 
-        Orthogonal, and D(gh) = D(g) D(h). Exact on the torus; elsewhere by least squares at random
+        Orthogonal, and D(gh) = D(g) D(h). In closed form on tori, where the group permutes the
+        eigenfunctions up to signs, on Gaussian spaces (symmetric powers), on S², SO(3) and the ball of R³
+        (Wigner matrices, to degree 30), and for products of these; elsewhere by least squares at random
         points, with a checked residual.
 
         Args:
@@ -138,13 +130,36 @@ class Action(eqx.Module):
 
         Cost: O(batch·m²) for each level; by least squares O(batch·m³), and two compilations.
         """
-        if isinstance(self.space, Torus) and self.user_act is None:
+        if self.user_act is None:
+            found = self._exact_representations(levels, g)
+            if found is not None:
+                return found
+        return self._fitted_representations(levels, g)
+
+    def _exact_representations(
+        self, levels: Sequence[Level], g: Element
+    ) -> list[Float[np.ndarray, "batch m m"]] | None:
+        if isinstance(self.space, Torus):
             elements = signed_affine(self.group, g)
             return [torus_representation(self.space, level, elements) for level in levels]
+        if isinstance(self.space, Product):
+            parts = shares(self.space, self.group)
+            return [product_matrices(self.space, level, parts, g, _part_matrices) for level in levels]
+        return exact_matrices(self.space, levels, self.group, self._exact_elements(g))
+
+    def _exact_elements(self, g: Element) -> Element:
+        """Elements of matrix groups in float64, also of a float32 session."""
         matrices = any(isinstance(factor, MatrixGroup) for factor in factors(self.group))
+        if not matrices or self.group.lie_algebra is not None:
+            return g
+        with jax.enable_x64(True):
+            return self.group.from_faithful(self.group.faithful(g))
+
+    def _fitted_representations(
+        self, levels: Sequence[Level], g: Element
+    ) -> list[Float[np.ndarray, "batch m m"]]:
+        g = self._exact_elements(g)
         with jax.enable_x64(True):  # whatever the session
-            if matrices and self.group.lie_algebra is None:  # of float32 elements the exact ones
-                g = self.group.from_faithful(self.group.faithful(g))
             inverses = self.inverse(g)
 
             def moved(row: int, values: Values, points: Array) -> Array:
@@ -201,36 +216,15 @@ class Action(eqx.Module):
 def _act(action: Action, g: Element, points: Array) -> Array:
     if action.user_act is not None:
         return _vectorized(action, action.user_act, g, points)
-    moved = jnp.asarray(action.group.apply(g, points))
-    if isinstance(action.space, Torus):
-        shift = _shift(action.group, g)
-        if shift is not None:
-            moved, shift = jnp.broadcast_arrays(
-                moved, (action.space.period * shift).astype(points.dtype)
-            )
-            moved = moved + shift
-    return moved
+    return move(action.space, action.group, g, points)
 
 
-def _shift(group: AbstractGroup, g: Element) -> Array | None:
-    """The shift b of x ↦ Ax + b, as a fraction of a period; ``None`` for linear groups."""
-    if not any(isinstance(factor, AffineTorusGroup | TranslationGroup) for factor in factors(group)):
-        return None
-    if isinstance(group, ProductGroup):
-        parts = [_shift(factor, a) for factor, a in zip(group.factors, g, strict=True)]
-        known = [
-            jnp.zeros((factor.degree,)) if part is None else part
-            for factor, part in zip(group.factors, parts, strict=True)
-        ]
-        batch = jnp.broadcast_shapes(*(part.shape[:-1] for part in known))
-        return jnp.concatenate([jnp.broadcast_to(p, (*batch, p.shape[-1])) for p in known], axis=-1)
-    if isinstance(group, WreathGroup):
-        blocks = _shift(group.inner, g.inner)
-        assert blocks is not None
-        places = jnp.argsort(g.images, axis=-1)[..., None]
-        return jnp.take_along_axis(blocks, places, axis=-2).reshape(*blocks.shape[:-2], group.degree)
-    assert isinstance(group, AffineTorusGroup | TranslationGroup)
-    return jnp.asarray(group.shift(g))
+def _part_matrices(
+    share: Share, levels: Sequence[Level], g: Element
+) -> list[Float[np.ndarray, "batch m m"]]:
+    """D on the levels of one part of a product."""
+    assert share.group is not None
+    return Action(share.space, share.group).representations(levels, share.element(g))
 
 
 def _vectorized(
@@ -257,15 +251,27 @@ def action(
 
     Args:
         space: the space.
-        group: permutations and signed permutations on ``Torus`` and ``Sphere``, affine maps and
-            translations on ``Torus``, finite and Lie groups of orthogonal matrices on ``Sphere``, direct
-            and wreath products of these on consecutive blocks of coordinates; any group with ``act``.
+        group: what fits the space, or any group with ``act``. Direct and wreath products act on
+            consecutive blocks of coordinates.
+
+            - ``Torus``: (signed) permutations of coordinates, affine maps, translations.
+            - ``Sphere``, ``Ball``, ``Gaussian``: (signed) permutations, finite and Lie groups of
+              orthogonal matrices.
+            - ``Box`` (about its centre), ``Hypercube``: (signed) permutations of coordinates.
+            - ``Graphs``: (signed) permutations of the nodes, A ↦ PAPᵀ.
+            - ``Labels``, ``DiscreteSpace``: permutations of the points that keep the Laplacian.
+            - ``RotationGroup``: rotations L by x ↦ Lx; a ``direct_product(L, R)`` by x ↦ LxR⁻¹.
+            - ``Product``: a ``direct_product`` whose factors move the factors of the space, in their
+              order; labels that no factor moves stay as they are.
+            - ``Sets(space, n)``: a permutation group H of degree n; ``direct_product(H, K)``, where K
+              moves every point; ``wreath_product(K, n)``, which moves each by its own.
         act: ``act(g, point) -> point`` for one element and one point, by isometries, a left action:
             act(gh, x) = act(g, act(h, x)). Written with ``jax.numpy``; batches are added here.
 
     Raises:
         TypeError: the pair has no action of its own, and none was given.
-        ValueError: the degree is not the dimension, or a generator is not an isometry.
+        ValueError: a degree that does not fit, factors that can be shared out in several ways, or a
+            generator that is no isometry.
 
     >>> import symjax_learn as sj, jax.numpy as jnp
     >>> shuffle = sj.action(sj.Torus(3), sj.cyclic_group(3))
@@ -278,34 +284,8 @@ def action(
         if not callable(act):
             raise TypeError(f"act: expected a function act(g, point) and got {act!r}.")
         return Action(space, group, act)
-    parts = factors(group)
-    if not all(isinstance(part, _GROUPS_ON.get(type(space), ())) for part in parts):
-        hint = (
-            "use affine_torus_group, whose matrices are integers"
-            if isinstance(space, Torus) and any(isinstance(part, MatrixGroup) for part in parts)
-            else "give one as action(space, group, act=...)"
-        )
-        raise TypeError(
-            f"group: {type(group).__name__} has no action of its own on {type(space).__name__}; {hint}."
-        )
-    (coordinates,) = space.point_shape
-    if group.degree != coordinates:
-        raise ValueError(
-            f"group: it moves {group.degree} coordinates and points of the space have {coordinates}; "
-            f"make the group of degree {coordinates}, or the space of points with {group.degree}."
-        )
-    for part in parts:
-        if not isinstance(part, AffineTorusGroup):
-            continue
-        matrices = np.asarray(part.generators.matrix)
-        grams = np.einsum("gji,gjk->gik", matrices, matrices)
-        bad = np.flatnonzero((grams != np.eye(part.degree, dtype=int)).any(axis=(1, 2)))
-        if len(bad):
-            raise ValueError(
-                f"group: generator {bad[0]} has the linear part {matrices[bad[0]].tolist()}, which is "
-                "no isometry of the cubic torus (AᵀA is not the identity); it may belong to another "
-                "lattice, such as the hexagonal one."
-            )
+    if (reason := unfit(space, group)) is not None:
+        raise reason
     return Action(space, group, None)
 
 

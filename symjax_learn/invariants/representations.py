@@ -1,13 +1,15 @@
 """The matrices of a group on eigenspaces, D(g): exactly on the torus, by least squares elsewhere."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level
 from symjax_learn.geometry.torus import Torus
 from symjax_learn.invariants.monomial import SignedAffine, find_rows
 
@@ -41,6 +43,19 @@ def torus_representation(
     return matrices
 
 
+@eqx.filter_jit
+def evaluated(functions: AbstractFunctions, points: Array) -> Array:
+    """The values of a table, compiled once for each shape."""
+    return functions.columns(points)
+
+
+def _fitting_points(space: AbstractSpace, multiplicity: int) -> Array:
+    """Points that determine a function of one level: all of a small finite space, else random ones."""
+    if space.point_shape == (1,) and space.cardinality < math.inf:  # indices
+        return jnp.arange(float(space.cardinality))[:, None]
+    return space.sample(jax.random.key(0), (2 * multiplicity + 16,))
+
+
 def fitted_matrices(
     space: AbstractSpace,
     levels: Sequence[Level],
@@ -62,12 +77,11 @@ def fitted_matrices(
 
     Cost: m³ for each level and operator.
     """
-    points = space.sample(jax.random.key(0), (2 * max(level.multiplicity for level in levels) + 16,))
+    points = _fitting_points(space, max(level.multiplicity for level in levels))
     functions = space.functions(levels)
-    compiled = eqx.filter_jit(lambda functions, points: functions.columns(points))
 
     def values(points: Array) -> Array:
-        return compiled(functions, points)
+        return evaluated(functions, points)
 
     ends = np.cumsum([level.multiplicity for level in levels])[:-1]
     here = np.split(np.asarray(values(points)), ends, axis=1)

@@ -1,0 +1,242 @@
+"""Ordered sets of points of one space: Mⁿ, on which permutations of the points act."""
+
+import itertools
+import math
+from collections.abc import Hashable, Iterator, Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
+from symjax_learn._types import AnyArray, Key, checked_count
+from symjax_learn.geometry.separable import coordinate_products
+from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, flatten_points
+
+# Eigenvalues that agree to this relative accuracy are one level, also against a truncation.
+_RELATIVE = 1e-9
+# The list of levels is refused beyond so many multisets of levels of one point.
+_MAX_MULTISETS = 10**6
+
+# Of one level of the set: how many points are in which nonconstant level of their space, by its key.
+Occupation = tuple[tuple[Hashable, int], ...]
+
+
+class PointProducts(AbstractFunctions):
+    """φ_a(x_1, …, x_n) = Π_j φ_{a_j}(x_j), products of the functions of one point.
+
+    Attributes:
+        table: the functions of one point, φ_0 = 1 the first.
+        factors: for each function its rows v·n + j in the table of all φ_v(x_j), padded with row 0,
+            ``(s, D)``.
+    """
+
+    table: AbstractFunctions
+    factors: Int[Array, "s D"]
+    num_points: int = eqx.field(static=True)
+    num_functions: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """Those of all points, and the products."""
+        return self.num_points * (self.table.width + self.table.num_functions) + self.num_functions
+
+    def rows(self, points: Float[Array, "batch n ..."]) -> Float[Array, "D batch"]:
+        """``(batch, n, *point) -> (num_functions, batch)``. Cost: s products for each function."""
+        batch = points.shape[0]
+        single = self.table.rows(points.reshape(batch * self.num_points, *points.shape[2:]))
+        single = single.reshape(-1, batch, self.num_points).swapaxes(1, 2)
+        return coordinate_products(single.reshape(-1, batch), self.factors)
+
+
+class Sets(AbstractSpace):
+    """Sets of n points of one space: the product Mⁿ, whose points are the rows of an array.
+
+    A point is ``(num_points, *point)``. The points of a set are ordered here; a group that permutes them
+    makes them a set. Eigenvalues of −Δ: sums of n eigenvalues of M. Eigenfunctions: Π_j φ_{a_j}(x_j);
+    within a level by the occupation (which levels of M are taken, and by how many points), then by the
+    points that are not in the constant, then by their levels and functions, all lexicographic. Nothing
+    but the list of levels is made before functions are asked for, so that n may be large.
+
+    Args:
+        space: M, of one point.
+        num_points: n ≥ 1.
+
+    Raises:
+        TypeError: ``space`` is no space, or ``num_points`` no integer.
+        ValueError: no point.
+
+    >>> import symjax_learn as sj
+    >>> space = sj.Sets(sj.Sphere(2), 4)
+    >>> space.point_shape, [(level.eigenvalue, level.multiplicity) for level in space.levels(4)]
+    ((4, 3), [(0.0, 1), (2.0, 12), (4.0, 54)])
+    """
+
+    space: AbstractSpace
+    num_points: int = eqx.field(static=True)
+    dimension: int = eqx.field(static=True)
+
+    def __init__(self, space: AbstractSpace, num_points: int):
+        """Refuse what is no set of points."""
+        if not isinstance(space, AbstractSpace):
+            raise TypeError(f"space: expected a space, such as Sphere(2), and got {space!r}.")
+        self.space = space
+        self.num_points = checked_count("num_points", num_points)
+        self.dimension = self.num_points * space.dimension
+
+    @property
+    def point_shape(self) -> tuple[int, ...]:
+        """``(num_points, *point_shape)`` of one point."""
+        return (self.num_points, *self.space.point_shape)
+
+    @property
+    def volume(self) -> float:
+        """vol(M)^n; infinite where that is no float."""
+        return math.exp(self.log_volume) if self.log_volume < 700 else math.inf
+
+    @property
+    def log_volume(self) -> float:
+        """n·log vol(M)."""
+        return self.num_points * self.space.log_volume
+
+    @property
+    def cardinality(self) -> int | float:
+        """|M|^n."""
+        size = self.space.cardinality
+        return size if size == math.inf else size**self.num_points
+
+    def levels(self, max_eigenvalue: float) -> list[Level]:
+        """Levels with λ ≤ max_eigenvalue; the key is the tuple of the occupations of equal sum.
+
+        Raises:
+            ValueError: more than 10^6 occupations, or the space refuses.
+        """
+        bound = max_eigenvalue * (1 + _RELATIVE)
+        single = self.space.levels(bound)[1:]
+        found: list[tuple[float, int, Occupation]] = []
+        for counts in self._occupations([level.eigenvalue for level in single], bound):
+            if len(found) == _MAX_MULTISETS:
+                raise ValueError(
+                    f"max_eigenvalue or max_functions: more than {_MAX_MULTISETS:,} multisets of levels "
+                    "of one point; lower it."
+                )
+            taken = [(level, count) for level, count in zip(single, counts, strict=False) if count]
+            total = math.fsum(count * level.eigenvalue for level, count in taken)
+            free = self.num_points - sum(counts)
+            placements = math.factorial(self.num_points) // math.prod(
+                math.factorial(count) for count in (*counts, free)
+            )
+            functions = math.prod(level.multiplicity**count for level, count in taken)
+            found.append(
+                (total, placements * functions, tuple((level.key, count) for level, count in taken))
+            )
+        found.sort(key=lambda one: one[0])
+        groups: list[list[tuple[float, int, Occupation]]] = []
+        for one in found:
+            if groups and one[0] <= groups[-1][0][0] * (1 + _RELATIVE):
+                groups[-1].append(one)
+            else:
+                groups.append([one])
+        return [
+            Level(group[0][0], sum(count for _, count, _ in group), tuple(key for *_, key in group))
+            for group in groups
+        ]
+
+    def _occupations(self, eigenvalues: Sequence[float], bound: float) -> Iterator[tuple[int, ...]]:
+        """How many points are in each of these levels, at most n in all, of at most this sum."""
+        slack = bound * (1 + _RELATIVE)
+
+        def extended(counts: tuple[int, ...], total: float, left: int) -> Iterator[tuple[int, ...]]:
+            yield counts
+            for place in range(max(0, len(counts) - 1), len(eigenvalues)):
+                if not left or total + eigenvalues[place] > slack:
+                    return
+                wide = counts + (0,) * (place + 1 - len(counts))
+                more = (*wide[:-1], wide[-1] + 1)
+                yield from extended(more, total + eigenvalues[place], left - 1)
+
+        return extended((), 0.0, self.num_points)
+
+    def functions(self, levels: Sequence[Level]) -> PointProducts:
+        """The products of the functions of one point.
+
+        Raises:
+            ValueError: they do not fit into memory.
+        """
+        factors = self.factors(levels)
+        return PointProducts(
+            table=self.space.functions(list(self.single_levels(levels).values())),
+            factors=jnp.asarray(factors.T, jnp.int32),
+            num_points=self.num_points,
+            num_functions=len(factors),
+        )
+
+    def single_levels(self, levels: Sequence[Level]) -> dict[Hashable, Level]:
+        """The levels of one point that occur in these, by their keys; the constant is the first."""
+        used = {key for level in levels for one in occupations_of(level) for key, _ in one}
+        top = max(level.eigenvalue for level in levels) * (1 + _RELATIVE)
+        known = self.space.levels(top)
+        found = {level.key: level for i, level in enumerate(known) if not i or level.key in used}
+        if len(found) <= len(used) and used - set(found):
+            raise TypeError(f"level: {used} are not all keys of {type(self.space).__name__}.")
+        return found
+
+    def factors(self, levels: Sequence[Level]) -> Int[np.ndarray, "D s"]:
+        """For each function the codes v·n + j of its nonconstant factors φ_v(x_j), ascending in j, then 0.
+
+        v numbers the functions of :meth:`single_levels`, the constant being 0.
+
+        Raises:
+            ValueError: they do not fit into memory.
+        """
+        sizes = [sum(count for _, count in one) for level in levels for one in occupations_of(level)]
+        width = max(1, *sizes)
+        count = sum(level.multiplicity for level in levels)
+        refuse_beyond(
+            MEMORY_LIMIT,
+            32 * count * width,
+            f"levels: a table of {count:,} products" if count < 10**15 else "levels: a table",
+            "Ask for lower levels, or for the invariant functions alone.",
+        )
+        single = self.single_levels(levels)
+        ends = np.cumsum([0, *(level.multiplicity for level in single.values())]).tolist()
+        ranges = {key: (ends[i], ends[i + 1]) for i, key in enumerate(single)}
+        blocks = [
+            self._products_of(one, ranges, width) for level in levels for one in occupations_of(level)
+        ]
+        return np.concatenate(blocks)
+
+    def _products_of(
+        self, occupation: Occupation, ranges: dict[Hashable, tuple[int, int]], width: int
+    ) -> Int[np.ndarray, "_ s"]:
+        """The codes of one occupation."""
+        n, size = self.num_points, sum(count for _, count in occupation)
+        places = np.asarray(list(itertools.combinations(range(n), size)), np.int64)
+        places = places.reshape(math.comb(n, size), size)
+        order = {key: i for i, (key, _) in enumerate(occupation)}
+        keys = [key for key, count in occupation for _ in range(count)]
+        arrangements = sorted(set(itertools.permutations(order[key] for key in keys)))
+        names = list(order)
+        functions = [
+            list(itertools.product(*(range(*ranges[names[i]]) for i in row))) for row in arrangements
+        ]
+        values = np.asarray(sum(functions, []), np.int64)
+        codes = (values[None] * n + places[:, None]).reshape(len(places) * len(values), size)
+        return np.pad(codes, ((0, 0), (0, width - size)))
+
+    def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch"]:
+        """Independent uniform points."""
+        return self.space.sample(key, (*shape, self.num_points))
+
+    def check(self, points: AnyArray) -> None:
+        """Every point of every set is one of the space; the message counts them through all sets."""
+        flat, _ = flatten_points(self, points, "points")
+        self.space.check(np.asarray(flat).reshape(-1, *self.space.point_shape))
+
+
+def occupations_of(level: Level) -> tuple[Occupation, ...]:
+    """The occupations of a level of a set, its exact key."""
+    if not isinstance(level.key, tuple) or not all(isinstance(one, tuple) for one in level.key):
+        raise TypeError(f"level: {level} is not a level of a set of points.")
+    return level.key

@@ -1,0 +1,151 @@
+"""The matrices of a group on eigenspaces in closed form, D(g): T_g φ = φ D(g), float64, NumPy."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from symjax_learn._types import Element
+from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.monomials import fischer_norms, monomials, substituted
+from symjax_learn.geometry.ball import Ball, level_indices
+from symjax_learn.geometry.gaussian import Gaussian
+from symjax_learn.geometry.product import Product
+from symjax_learn.geometry.rotations import MAX_DEGREE, RotationGroup
+from symjax_learn.geometry.separable import integer_keys
+from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.sphere import Sphere
+from symjax_learn.invariants.movement import Share, sides
+from symjax_learn.invariants.representations import evaluated
+from symjax_learn.invariants.signed import permutes_functions, signed_moves
+
+
+def exact_matrices(
+    space: AbstractSpace, levels: Sequence[Level], group: AbstractGroup, g: Element
+) -> list[Float[np.ndarray, "batch m m"]] | None:
+    """D(g) on each level, or ``None`` where no closed form is known.
+
+    Signed permutations where the group permutes the functions; Wigner matrices on S², in the ball of
+    R³ and on SO(3); symmetric powers on Gaussian spaces.
+    """
+    if permutes_functions(space, group):
+        return [_signed_matrices(space, level, group, g) for level in levels]
+    if isinstance(space, Gaussian):
+        degrees = integer_keys(levels, "Gaussian")
+        return [hermite_images(group, g, np.eye(_size(space, n)), n) for n in degrees]
+    if isinstance(space, RotationGroup):
+        return _on_rotations(space, levels, group, g)
+    if isinstance(space, Sphere | Ball) and group.degree == 3:
+        degrees = (
+            [level_indices(level)[0] for level in levels]
+            if isinstance(space, Ball)
+            else (integer_keys(levels, "a sphere"))
+        )
+        if max(degrees) <= MAX_DEGREE:
+            return wigner_matrices(degrees, exact_linear(group, g))
+    return None
+
+
+def exact_linear(group: AbstractGroup, g: Element) -> Float[np.ndarray, "batch d d"]:
+    """The matrices of a batch of elements on R^d in float64."""
+    with jax.enable_x64(True):  # whatever the session
+        return np.asarray(group.matrix(g), np.float64)
+
+
+def _signed_matrices(
+    space: AbstractSpace, level: Level, group: AbstractGroup, g: Element
+) -> Float[np.ndarray, "batch m m"]:
+    targets, odd = signed_moves(space, [level], group, g)
+    batch, columns = np.ogrid[: len(targets), : targets.shape[1]]
+    matrices = np.zeros((*targets.shape, targets.shape[1]))
+    matrices[batch, targets, columns] = 1.0 - 2.0 * odd
+    return matrices
+
+
+def _size(space: Gaussian, degree: int) -> int:
+    return len(monomials(space.dimension, degree))
+
+
+def hermite_images(
+    group: AbstractGroup, g: Element, columns: Float[np.ndarray, "m r"], degree: int
+) -> Float[np.ndarray, "batch m r"]:
+    """D(g)C on the Hermite functions of one degree, without the matrix.
+
+    Orthogonal maps treat He_k(x)/√(k!) as the monomials x^k/√(k!): D(g) is the symmetric power of g.
+    """
+    inverses = exact_linear(group, group.inverse(g))
+    norms = fischer_norms(monomials(group.degree, degree))
+    images = substituted((columns / norms[:, None]).T, inverses, degree)
+    return (images * norms).mT
+
+
+def wigner_matrices(
+    degrees: Sequence[int], matrices: Float[np.ndarray, "batch 3 3"]
+) -> list[Float[np.ndarray, "batch m m"]]:
+    """D^l(g) on the harmonics of S² of each degree; a reflection is −1 times a rotation, D^l = (−1)^l."""
+    signs = np.where(np.linalg.det(matrices) < 0, -1.0, 1.0)
+    space = RotationGroup()
+    with jax.enable_x64(True):
+        known = {level.key: level for level in space.levels(max(degrees) * (max(degrees) + 1))}
+        distinct = sorted(set(degrees))
+        table = space.functions([known[degree] for degree in distinct])
+        rotations = jnp.asarray(matrices * signs[:, None, None])
+        values = np.asarray(evaluated(table, rotations))
+    found, start = {}, 0
+    for degree in distinct:
+        size = 2 * degree + 1
+        block = values[:, start : start + size**2].reshape(-1, size, size) / size**0.5
+        found[degree] = block * (signs**degree)[:, None, None]
+        start += size**2
+    return [found[degree] for degree in degrees]
+
+
+def _on_rotations(
+    space: RotationGroup, levels: Sequence[Level], group: AbstractGroup, g: Element
+) -> list[Float[np.ndarray, "batch m m"]]:
+    """D^l_{mn}(L⁻¹xR) = Σ_{jk} D^l_{jm}(L) D^l_{kn}(R) D^l_{jk}(x): the products of both sides."""
+    degrees = integer_keys(levels, "the rotation group")
+
+    def one_side(share: Share) -> list[np.ndarray]:
+        if share.group is None:
+            return [np.eye(2 * degree + 1)[None] for degree in degrees]
+        return wigner_matrices(degrees, exact_linear(share.group, share.element(g)))
+
+    left, right = (one_side(share) for share in sides(space, group))
+    return [kronecker(one, other) for one, other in zip(left, right, strict=True)]
+
+
+def kronecker(
+    left: Float[np.ndarray, "a m m"], right: Float[np.ndarray, "b n n"]
+) -> Float[np.ndarray, "batch mn mn"]:
+    """The products of all entries of two batches of matrices, which broadcast."""
+    products = left[:, :, None, :, None] * right[:, None, :, None, :]
+    size = left.shape[1] * right.shape[1]
+    return products.reshape(len(products), size, size)
+
+
+def product_matrices(
+    space: Product,
+    level: Level,
+    parts: Sequence[Share],
+    g: Element,
+    part_matrices: Callable[[Share, Sequence[Level], Element], list[np.ndarray]],
+) -> Float[np.ndarray, "batch m m"]:
+    """D(g) on one level of a product: a block for each combination of levels of the factors."""
+    num_elements = jax.tree.leaves(g)[0].shape[0]
+    matrices = np.zeros((num_elements, level.multiplicity, level.multiplicity))
+    start = 0
+    for combination in space.combinations(level):
+        block = np.ones((1, 1, 1))
+        for share, one in zip(parts, combination, strict=True):
+            if share.group is None:
+                factor = np.eye(one.multiplicity)[None]
+            else:
+                (factor,) = part_matrices(share, [one], g)
+            block = kronecker(block, factor)
+        stop = start + block.shape[1]
+        matrices[:, start:stop, start:stop] = block
+        start = stop
+    return matrices
