@@ -183,7 +183,7 @@ class Sets(AbstractSpace):
         return found
 
     def factors(self, levels: Sequence[Level]) -> Int[np.ndarray, "D s"]:
-        """For each function the codes v·n + j of its nonconstant factors φ_v(x_j), ascending in j, then 0.
+        """For each function the codes v·n + j of its nonconstant factors φ_v(x_j), j ascending, then 0.
 
         v numbers the functions of :meth:`single_levels`, the constant being 0.
 

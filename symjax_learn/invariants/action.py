@@ -17,7 +17,8 @@ from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.torus import Torus
 from symjax_learn.invariants.exact import exact_matrices, product_matrices
 from symjax_learn.invariants.monomial import factors, signed_affine
-from symjax_learn.invariants.movement import Share, move, shares, unfit
+from symjax_learn.invariants.movement import move
+from symjax_learn.invariants.pairs import Share, shares, unfit
 from symjax_learn.invariants.representations import Values, fitted_matrices, torus_representation
 
 
@@ -117,9 +118,9 @@ class Action(eqx.Module):
         """D(g) on each eigenspace: T_g φ = φ D(g) with (T_g f)(x) = f(g⁻¹x); float64, NumPy.
 
         Orthogonal, and D(gh) = D(g) D(h). In closed form on tori, where the group permutes the
-        eigenfunctions up to signs, on Gaussian spaces (symmetric powers), on S², SO(3) and the ball of R³
-        (Wigner matrices, to degree 30), and for products of these; elsewhere by least squares at random
-        points, with a checked residual.
+        eigenfunctions up to signs, on Gaussian spaces (symmetric powers), on S², SO(3) and the ball of
+        R³ (Wigner matrices, to degree 30), and for products of these; elsewhere by least squares at
+        random points, with a checked residual.
 
         Args:
             levels: of ``space.levels``.

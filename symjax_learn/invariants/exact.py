@@ -17,7 +17,7 @@ from symjax_learn.geometry.rotations import MAX_DEGREE, RotationGroup
 from symjax_learn.geometry.separable import integer_keys
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.sphere import Sphere
-from symjax_learn.invariants.movement import Share, sides
+from symjax_learn.invariants.pairs import Share, sides
 from symjax_learn.invariants.representations import evaluated
 from symjax_learn.invariants.signed import permutes_functions, signed_moves
 
@@ -84,7 +84,7 @@ def hermite_images(
 def wigner_matrices(
     degrees: Sequence[int], matrices: Float[np.ndarray, "batch 3 3"]
 ) -> list[Float[np.ndarray, "batch m m"]]:
-    """D^l(g) on the harmonics of S² of each degree; a reflection is −1 times a rotation, D^l = (−1)^l."""
+    """D^l(g) on the harmonics of S² of each degree l; −1 times a rotation acts by (−1)^l."""
     signs = np.where(np.linalg.det(matrices) < 0, -1.0, 1.0)
     space = RotationGroup()
     with jax.enable_x64(True):
@@ -92,11 +92,15 @@ def wigner_matrices(
         distinct = sorted(set(degrees))
         table = space.functions([known[degree] for degree in distinct])
         rotations = jnp.asarray(matrices * signs[:, None, None])
-        values = np.asarray(evaluated(table, rotations))
+        values = (
+            np.asarray(evaluated(table, rotations))
+            if len(matrices)
+            else np.zeros((0, table.num_functions))
+        )
     found, start = {}, 0
     for degree in distinct:
         size = 2 * degree + 1
-        block = values[:, start : start + size**2].reshape(-1, size, size) / size**0.5
+        block = values[:, start : start + size**2].reshape(len(matrices), size, size) / size**0.5
         found[degree] = block * (signs**degree)[:, None, None]
         start += size**2
     return [found[degree] for degree in degrees]

@@ -13,7 +13,6 @@ from jaxtyping import Int
 
 from symjax_learn._types import Element
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.algebra.permutations import PermutationGroup, SignedPermutationGroup
 from symjax_learn.geometry.box import Box
 from symjax_learn.geometry.gaussian import Gaussian
 from symjax_learn.geometry.graphs import Graphs
@@ -21,9 +20,7 @@ from symjax_learn.geometry.hypercube import Characters, Hypercube
 from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.invariants.monomial import SignedAffine, factors, find_rows, signed_affine
-from symjax_learn.invariants.movement import shares
-
-_MONOMIAL = (PermutationGroup, SignedPermutationGroup)
+from symjax_learn.invariants.pairs import MONOMIAL_GROUPS, shares
 
 
 class SignedMoves(NamedTuple):
@@ -44,7 +41,7 @@ def permutes_functions(space: AbstractSpace, group: AbstractGroup) -> bool:
         order, points = shares(space, group)
         return order.group is not None and points.group is None
     known = isinstance(space, Box | Gaussian | Hypercube | Graphs)
-    return known and all(isinstance(part, _MONOMIAL) for part in factors(group))
+    return known and all(isinstance(part, MONOMIAL_GROUPS) for part in factors(group))
 
 
 def placed_moves(space: AbstractSpace, group: AbstractGroup, g: Element) -> SignedAffine:
