@@ -237,7 +237,7 @@ def _counted_pairs(
     for attempt in range(_ATTEMPTS):
         wanted = count + 10 * attempt
         start = generator.normal(size=n)
-        _, vectors = eigsh(matrix, k=wanted, sigma=shift, v0=start, ncv=2 * wanted + 20)
+        _, vectors = eigsh(matrix, k=wanted, sigma=shift, v0=start, ncv=min(n, 2 * wanted + 20))
         vectors, _ = np.linalg.qr(vectors)
         values, turn = np.linalg.eigh(vectors.T @ (matrix @ vectors))
         if values[count - 1] < bound:
