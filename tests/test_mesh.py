@@ -346,6 +346,18 @@ def test_robust_finds_the_delaunay_triangulation():
     assert space.entries.exact[off].max() < 1e-12
 
 
+def test_robust_lengthens_triangles_of_area_0():
+    """A square whose diagonal is mended by a flat triangle, against the same square without it."""
+    corners = np.asarray([[0.0, 0, 0], [1, 0, 0], [0.5, 0, 0], [0.5, 1, 0], [0.5, -1, 0]])
+    whole = sj.Mesh(corners, [[0, 2, 3], [2, 1, 3], [0, 2, 4], [2, 1, 4]])
+    faces = [[0, 2, 3], [2, 1, 3], [0, 1, 2], [0, 1, 4]]
+    with pytest.raises(ValueError, match=r"faces: row 2 is \[0, 1, 2\], which has no area"):
+        sj.Mesh(corners, faces)
+    mended = sj.Mesh(corners, faces, laplacian="robust")
+    assert 1 < mended.area < 1.002
+    np.testing.assert_allclose(spectrum(mended), spectrum(whole), rtol=0.01, atol=1e-12)
+
+
 def test_robust_counts_every_sheet_at_an_edge():
     """Functions on three sheets glued along an edge; a symmetric book has the mode that it must have."""
     space = sj.Mesh(*THREE_SHEETS, laplacian="robust")
