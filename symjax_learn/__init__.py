@@ -41,6 +41,7 @@ from symjax_learn.geometry import Graphs as Graphs
 from symjax_learn.geometry import Hypercube as Hypercube
 from symjax_learn.geometry import Labels as Labels
 from symjax_learn.geometry import Level as Level
+from symjax_learn.geometry import Mesh as Mesh
 from symjax_learn.geometry import Product as Product
 from symjax_learn.geometry import RotationGroup as RotationGroup
 from symjax_learn.geometry import Sets as Sets

@@ -11,6 +11,7 @@ from symjax_learn.geometry.hypercube import Characters as Characters
 from symjax_learn.geometry.hypercube import Hypercube as Hypercube
 from symjax_learn.geometry.labels import Labels as Labels
 from symjax_learn.geometry.labels import TabulatedFunctions as TabulatedFunctions
+from symjax_learn.geometry.mesh import Mesh as Mesh
 from symjax_learn.geometry.product import Product as Product
 from symjax_learn.geometry.rotations import RotationGroup as RotationGroup
 from symjax_learn.geometry.rotations import WignerMatrices as WignerMatrices

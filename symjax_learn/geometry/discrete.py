@@ -1,41 +1,21 @@
 """A finite graph or mesh given by its Laplacian, and the eigenvectors of the matrix."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Key, Precise, precise
-from symjax_learn.geometry.labels import (
-    MAX_POINTS,
-    TabulatedFunctions,
-    check_indices,
-    tabulated,
-    uniform_indices,
-)
-from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn._types import Key, Precise
+from symjax_learn.geometry.labels import MAX_POINTS, uniform_indices
+from symjax_learn.geometry.vertices import AbstractVertices, matrix_fields, num_below, scale_of
 
-# Eigenvalues that agree to this relative accuracy, or to _ROUNDING of the matrix, are one level.
-_RELATIVE = 1e-9
-_ROUNDING = 1e-12
 # A Laplacian is symmetric, kills constants and has no negative eigenvalue to this accuracy, relative to
 # its largest row.
 _EXACT = 1e-10
-# All eigenvalues of matrices up to this size; of larger ones the lowest, so many at most.
-_MAX_DENSE = 2048
-_MAX_LOWEST = 1000
-# The lowest eigenpairs are those of largest (λ + shift)^{-1}; the shift is relative to the matrix.
-_SHIFT = 1e-6
-_ATTEMPTS = 3
-# They are counted a little above the bound, where no level is cut; where a pivot vanishes, elsewhere.
-_MARGINS = (0.0107, 0.0233, 0.0419, 0.0631, 0.0877)
 
 
-class DiscreteSpace(AbstractSpace):
+class DiscreteSpace(AbstractVertices):
     """The vertices 0, …, n − 1 of a graph or a mesh, with a matrix L for −Δ.
 
     L is symmetric, positive semidefinite, and kills constants: L = D − W for a graph of weights W. Of
@@ -89,104 +69,26 @@ class DiscreteSpace(AbstractSpace):
         """Refuse what is no Laplacian."""
         matrix = _checked_matrix(laplacian)
         self.num_vertices, self.dimension = matrix.shape[0], 0
-        stored = matrix.tocoo()
-        self.rows, self.columns = (jnp.asarray(places, jnp.int32) for places in stored.coords)
-        self.entries = precise(stored.data)
-        least = -_EXACT * _scale(matrix)
-        if self.num_vertices <= _MAX_DENSE:
-            spectrum = np.linalg.eigvalsh(matrix.toarray())
-            self.spectrum, negative = precise(spectrum), bool(spectrum[0] < least)
-        else:
-            self.spectrum, negative = None, _num_below(matrix, 2 * least)[0] > 0
-        if negative:
+        self.rows, self.columns, self.entries, self.spectrum = matrix_fields(matrix)
+        if num_below(matrix, self.spectrum, -2 * _EXACT * scale_of(matrix)):
             raise ValueError(
                 "laplacian: it has a negative eigenvalue and expected none; give −Δ, such as D − W for "
                 "a graph of weights W ≥ 0, and not Δ."
             )
 
     @property
-    def point_shape(self) -> tuple[int, ...]:
-        """``(1,)``."""
-        return (1,)
-
-    @property
-    def cardinality(self) -> int:
-        """The number of vertices."""
-        return self.num_vertices
+    def ground(self) -> Float[np.ndarray, " n"]:
+        """The constant of unit norm."""
+        return np.full(self.num_vertices, self.num_vertices**-0.5)
 
     @property
     def volume(self) -> float:
         """The number of vertices."""
         return float(self.num_vertices)
 
-    @property
-    def laplacian(self) -> Any:
-        """L as a sparse matrix of SciPy, float64."""
-        return self._matrix()
-
-    def levels(self, max_eigenvalue: float) -> list[Level]:
-        """Levels with λ ≤ max_eigenvalue; the key is the number of eigenvalues below.
-
-        Raises:
-            ValueError: more than 1000 eigenvalues of a graph of more than 2048 vertices, or a
-                factorization or an iteration that is not certain of them.
-
-        Cost: none up to 2048 vertices; else a few sparse factorizations and one iteration.
-        """
-        matrix = self._matrix()
-        scale = _scale(matrix)
-        bound = max_eigenvalue + _tolerance(max_eigenvalue, scale)
-        if self.spectrum is not None:
-            values = np.asarray(self.spectrum.exact)
-        else:
-            values, _ = _lowest_pairs(matrix, bound)
-        found = _levels(values, scale)
-        return [level for level in found if level.eigenvalue <= bound]
-
-    def functions(self, levels: Sequence[Level]) -> TabulatedFunctions:
-        """The eigenvectors of these levels, times √n.
-
-        Raises:
-            ValueError: they do not fit into memory, or an iteration that is not certain of them.
-
-        Cost: O(n³) up to 2048 vertices; else as for the levels.
-        """
-        matrix, ends = self._matrix(), [_start(level) + level.multiplicity for level in levels]
-        refuse_beyond(
-            MEMORY_LIMIT,
-            16 * self.num_vertices * max(ends),
-            f"levels: {max(ends):,} eigenvectors of {self.num_vertices:,} vertices",
-            "Ask for fewer levels.",
-        )
-        scale = _scale(matrix)
-        if self.spectrum is not None:
-            values, vectors = np.linalg.eigh(matrix.toarray())
-        else:
-            top = max(level.eigenvalue for level in levels)
-            values, vectors = _lowest_pairs(matrix, top + _tolerance(top, scale))
-        known = {(level.key, level.multiplicity) for level in _levels(values, scale)}
-        blocks = []
-        for level, end in zip(levels, ends, strict=True):
-            if (level.key, level.multiplicity) not in known:
-                raise ValueError(f"levels: {level} is not a level of this space; take them from levels.")
-            block = vectors[:, _start(level) : end]
-            blocks.append(_constant_first(block) if level.key == 0 else block)
-        return tabulated(np.sqrt(self.num_vertices) * np.concatenate(blocks, axis=1).T)
-
-    def _matrix(self) -> Any:
-        """L as a sparse matrix of SciPy."""
-        from scipy.sparse import coo_array
-
-        places = (np.asarray(self.rows), np.asarray(self.columns))
-        return coo_array((self.entries.exact, places), shape=(self.num_vertices,) * 2).tocsr()
-
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch 1"]:
         """Uniform vertices."""
         return uniform_indices(key, shape, self.num_vertices)
-
-    def check(self, points: AnyArray) -> None:
-        """Every point is one of 0, 1, …, n − 1."""
-        check_indices(self, points, self.num_vertices)
 
 
 def _checked_matrix(laplacian: Any) -> Any:
@@ -215,7 +117,7 @@ def _checked_matrix(laplacian: Any) -> Any:
             f"laplacian: entry ({row}, {matrix.indices[entry]}) is {matrix.data[entry]}; every entry is "
             "a finite number."
         )
-    scale = _scale(matrix)
+    scale = scale_of(matrix)
     skew = (matrix - matrix.T).tocoo()
     worst = int(np.argmax(np.abs(skew.data))) if skew.nnz else 0
     if skew.nnz and abs(skew.data[worst]) > _EXACT * scale:
@@ -232,105 +134,3 @@ def _checked_matrix(laplacian: Any) -> Any:
             "eigenvalue 0; put minus the sum of the other entries on the diagonal."
         )
     return matrix
-
-
-def _scale(matrix: Any) -> float:
-    """max_i Σ_j |L_ij|, which bounds all eigenvalues."""
-    return float(abs(matrix).sum(axis=1).max())
-
-
-def _tolerance(eigenvalue: Any, scale: float) -> Any:
-    """How far an equal eigenvalue may be, for one or an array of them."""
-    return _RELATIVE * eigenvalue + _ROUNDING * scale
-
-
-def _levels(values: Float[np.ndarray, " m"], scale: float) -> list[Level]:
-    """Ascending eigenvalues, grouped: no two neighbours of one group differ by more than rounding."""
-    gaps = np.diff(values) > _tolerance(np.abs(values[1:]), scale)
-    starts = np.concatenate([[0], np.flatnonzero(gaps) + 1, [len(values)]])
-    return [
-        Level(float(values[i:j].mean()) if i else 0.0, int(j - i), int(i))
-        for i, j in zip(starts[:-1], starts[1:], strict=True)
-    ]
-
-
-def _start(level: Level) -> int:
-    if not isinstance(level.key, int):
-        raise TypeError(f"level: {level} is not a level of a discrete space.")
-    return level.key
-
-
-def _constant_first(vectors: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
-    """The same span, with the constant first and the others orthogonal to it."""
-    constant = np.full((len(vectors), 1), len(vectors) ** -0.5)
-    rest, _, _ = np.linalg.svd(vectors - constant * (constant.T @ vectors), full_matrices=False)
-    return np.concatenate([constant, rest[:, :-1]], axis=1)
-
-
-def _num_below(matrix: Any, bound: float) -> tuple[int, float]:
-    """The number of eigenvalues below a bound, and how near to it one may have been miscounted.
-
-    By Sylvester's law the number of negative pivots of L − bound. They are exact for a matrix that
-    differs by E, the error of the factorization; the answer has max_i Σ_j |E_ij| ≥ ‖E‖.
-    """
-    from scipy.sparse import eye_array
-    from scipy.sparse.linalg import splu
-
-    shifted = (matrix - bound * eye_array(matrix.shape[0])).tocsc()
-    try:
-        factors = splu(
-            shifted,
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
-    except RuntimeError:  # exactly singular
-        return 0, np.inf
-    order = factors.perm_r
-    if not np.array_equal(order, factors.perm_c):  # rows were exchanged: no congruence
-        return 0, np.inf
-    error = _scale((factors.L @ factors.U).tocsr()[order][:, order] - shifted)
-    return int(np.sum(factors.U.diagonal() < 0)), error
-
-
-def _lowest_pairs(matrix: Any, bound: float) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "n m"]]:
-    """All eigenpairs up to a bound, and some above it: ``(m,)`` and ``(n, m)``, ascending."""
-    room = bound + 1e3 * _ROUNDING * _scale(matrix)
-    for margin in _MARGINS:
-        above = bound + margin * room
-        count, error = _num_below(matrix, above)
-        if error < margin * room / 2:
-            return _counted_pairs(matrix, above, count)
-    raise ValueError(
-        f"max_eigenvalue or max_functions: the eigenvalues below {bound:.6g} could not be counted, "
-        "because pivots of a factorization vanish; change it a little."
-    )
-
-
-def _counted_pairs(
-    matrix: Any, bound: float, count: int
-) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "n m"]]:
-    """The ``count`` lowest eigenpairs, which must be those below the bound."""
-    from scipy.sparse.linalg import eigsh
-
-    n = matrix.shape[0]
-    if count > _MAX_LOWEST:
-        raise ValueError(
-            f"max_eigenvalue or max_functions: {count:,} eigenvalues of a graph of {n:,} vertices, and "
-            f"more than {_MAX_DENSE:,} vertices allow {_MAX_LOWEST:,}; lower it."
-        )
-    if count == 1:
-        return np.zeros(1), np.full((n, 1), n**-0.5)
-    generator, shift = np.random.default_rng(0), -_SHIFT * _scale(matrix)
-    for attempt in range(_ATTEMPTS):
-        wanted = count + 10 * attempt
-        start = generator.normal(size=n)
-        _, vectors = eigsh(matrix, k=wanted, sigma=shift, v0=start, ncv=2 * wanted + 20)
-        vectors, _ = np.linalg.qr(vectors)
-        values, turn = np.linalg.eigh(vectors.T @ (matrix @ vectors))
-        if values[count - 1] < bound:
-            return values[:count], vectors @ turn[:, :count]
-    raise ValueError(
-        f"max_eigenvalue or max_functions: {count} eigenvalues lie below {bound:.6g} and the iteration "
-        f"did not find all of them in {_ATTEMPTS} attempts; lower it."
-    )

@@ -12,7 +12,6 @@ from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.lie import TranslationGroup
 from symjax_learn.algebra.products import ProductGroup, WreathGroup
 from symjax_learn.geometry.box import Box
-from symjax_learn.geometry.discrete import DiscreteSpace
 from symjax_learn.geometry.graphs import Graphs
 from symjax_learn.geometry.labels import Labels
 from symjax_learn.geometry.product import Product, split_points
@@ -20,6 +19,7 @@ from symjax_learn.geometry.rotations import RotationGroup
 from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace
 from symjax_learn.geometry.torus import Torus
+from symjax_learn.geometry.vertices import AbstractVertices
 from symjax_learn.invariants.monomial import factors
 from symjax_learn.invariants.pairs import shares, sides
 
@@ -37,7 +37,7 @@ def move(space: AbstractSpace, group: AbstractGroup, g: Element, points: Array) 
             return jnp.asarray(group.apply(g, points - 0.5)) + 0.5
         case Graphs():
             return _move_nodes(group, g, points)
-        case Labels() | DiscreteSpace():
+        case Labels() | AbstractVertices():
             return _move_vertices(group, g, points)
         case RotationGroup():
             return _move_rotations(space, group, g, points)

@@ -25,14 +25,18 @@ from symjax_learn.geometry.gaussian import Gaussian
 from symjax_learn.geometry.graphs import Graphs
 from symjax_learn.geometry.hypercube import Hypercube
 from symjax_learn.geometry.labels import Labels
+from symjax_learn.geometry.mesh import Mesh
 from symjax_learn.geometry.product import Product
 from symjax_learn.geometry.rotations import RotationGroup
 from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace
 from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
+from symjax_learn.geometry.vertices import AbstractVertices
 from symjax_learn.invariants.monomial import factors
 
+# A permutation of vertices is a symmetry to this relative accuracy of weights and matrix.
+_SYMMETRIC = 1e-9
 _PERMUTATIONS = (PermutationGroup,)
 MONOMIAL_GROUPS = (PermutationGroup, SignedPermutationGroup)
 _LINEAR = (*MONOMIAL_GROUPS, MatrixGroup, LieGroup)
@@ -64,6 +68,7 @@ _FITS: dict[type[AbstractSpace], _Fit] = {
     Graphs: _Fit(MONOMIAL_GROUPS, lambda space: (space.num_nodes,)),
     Labels: _Fit(_PERMUTATIONS, lambda space: (space.num_labels, 0)),
     DiscreteSpace: _Fit(_PERMUTATIONS, lambda space: (space.num_vertices,)),
+    Mesh: _Fit(_PERMUTATIONS, lambda space: (space.num_vertices,)),
     RotationGroup: _Fit(_LINEAR, lambda _: (3, 6)),
 }
 
@@ -200,7 +205,7 @@ def unfit(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
         return TypeError(f"group: {kind} has no action of its own on {name}; {known}.")
     degrees = [degree for degree in fit.degrees(space) if degree]
     if group.degree not in degrees:
-        if isinstance(space, RotationGroup | Graphs | Labels | DiscreteSpace):
+        if isinstance(space, RotationGroup | Graphs | Labels | AbstractVertices):
             wanted = " or ".join(str(degree) for degree in degrees)
             return ValueError(
                 f"group: its degree is {group.degree} and {name} needs {wanted}; make the group of that "
@@ -219,7 +224,7 @@ def _no_isometry(space: AbstractSpace, group: AbstractGroup) -> Exception | None
         return _no_torus_isometry(group)
     if isinstance(space, RotationGroup):
         return _no_rotation(space, group)
-    if isinstance(space, DiscreteSpace):
+    if isinstance(space, AbstractVertices):
         return _no_automorphism(space, group)
     return None
 
@@ -260,17 +265,20 @@ def _no_rotation(space: RotationGroup, group: AbstractGroup) -> Exception | None
     return None
 
 
-def _no_automorphism(space: DiscreteSpace, group: AbstractGroup) -> Exception | None:
-    laplacian = space.laplacian
+def _no_automorphism(space: AbstractVertices, group: AbstractGroup) -> Exception | None:
+    matrix, ground = space.matrix(), space.ground
+    scale = float(abs(matrix).max())
     for row in range(group.num_generators):
         g = jax.tree.map(lambda leaf, row=row: leaf[row], group.generators)
-        images = np.rint(np.asarray(group.apply(group.inverse(g), jnp.arange(float(group.degree)))))
-        images = images.astype(int)
-        defect = abs(laplacian[images][:, images] - laplacian)
-        if (worst := float(defect.max())) > 1e-10 * float(abs(laplacian).max()):
+        images = group.apply(group.inverse(g), jnp.arange(float(group.degree)))
+        images = np.rint(np.asarray(images)).astype(int)
+        weights = float(np.abs(ground[images] ** 2 / ground**2 - 1).max())
+        entries = float(abs(matrix[images][:, images] - matrix).max()) / scale if scale else 0.0
+        if max(weights, entries) > _SYMMETRIC:
             return ValueError(
-                f"group: generator {row} is no symmetry of the graph: it changes an entry of the "
-                f"Laplacian by {worst:.3g}; give automorphisms."
+                f"group: generator {row} is no symmetry of the {type(space).__name__}: it changes an "
+                f"entry of the Laplacian by {entries:.3g} of its largest, and the weight of a vertex by "
+                f"{weights:.3g} of itself; give automorphisms."
             )
     return None
 

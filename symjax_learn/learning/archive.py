@@ -43,6 +43,7 @@ from symjax_learn.geometry.gaussian import Gaussian, HermiteProducts
 from symjax_learn.geometry.graphs import GraphCharacters, Graphs
 from symjax_learn.geometry.hypercube import Characters, Hypercube
 from symjax_learn.geometry.labels import Labels, TabulatedFunctions
+from symjax_learn.geometry.mesh import Mesh
 from symjax_learn.geometry.product import FactorProducts, Product
 from symjax_learn.geometry.rotations import RotationGroup, Step, WignerMatrices
 from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics
@@ -77,6 +78,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     LieGroup,
     LinearCombinations,
     MatrixGroup,
+    Mesh,
     PermutationGroup,
     PlaneWaveSums,
     Precise,
