@@ -14,16 +14,28 @@ from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.torus import Torus
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
-from symjax_learn.invariants.count import checked_levels, level_counts, orbit_counts
+from symjax_learn.invariants.count import (
+    checked_levels,
+    counted_orbits,
+    level_counts,
+    orbit_counts,
+)
 from symjax_learn.invariants.routes.averaging import averaged_levels
 from symjax_learn.invariants.routes.chain import chained_levels
 from symjax_learn.invariants.routes.generators import generated_levels
+from symjax_learn.invariants.routes.orbit_sums import (
+    orbit_sums,
+    signed_orbit_counts,
+    signed_orbits,
+    worst_signed_residual,
+)
 from symjax_learn.invariants.routes.orbits import (
     invariant_plane_waves,
     torus_orbits,
     worst_residual,
 )
 from symjax_learn.invariants.routes.subset import subset_levels
+from symjax_learn.invariants.signed import permutes_functions
 
 ROUTES = ("orbits", "generators", "lie", "chain", "subset", "averaging")
 _LEVELS_BY = {
@@ -148,8 +160,10 @@ def invariant_basis(
     chosen = _chosen_route(acting, route)
 
     def construct(levels: Sequence[Level]) -> InvariantBasis:
+        if chosen == "orbits" and isinstance(space, Torus):
+            return _by_plane_waves(acting, levels, memory_limit)
         if chosen == "orbits":
-            return _by_orbits(acting, levels, memory_limit)
+            return _by_orbit_sums(acting, levels, memory_limit)
         return _by_levels(acting, levels, chosen, memory_limit)
 
     def counts(levels: Sequence[Level]) -> Iterable[int]:
@@ -163,7 +177,8 @@ def invariant_basis(
 
 
 def _chosen_route(action: Action, route: str) -> str:
-    monomial = isinstance(action.space, Torus) and action.user_act is None
+    waves = isinstance(action.space, Torus)
+    monomial = action.user_act is None and (waves or permutes_functions(action.space, action.group))
     constraints = "generators" if action.group.lie_algebra is None else "lie"
     if route == "auto":
         return "orbits" if monomial else constraints
@@ -171,8 +186,9 @@ def _chosen_route(action: Action, route: str) -> str:
         raise ValueError(f"route: expected 'auto' or one of {ROUTES} and got {route!r}.")
     if route == "orbits" and not monomial:
         raise ValueError(
-            "route: 'orbits' needs an action that permutes plane waves (a coordinate group on a "
-            f"torus); use '{constraints}'."
+            "route: 'orbits' needs a group that permutes eigenfunctions up to phases (a coordinate group "
+            "on a torus, signed permutations on a box, a hypercube, a Gaussian space or graphs, "
+            f"permutations of the points of a set); use '{constraints}'."
         )
     if route in ("generators", "lie") and route != constraints:
         kind = "continuous" if constraints == "lie" else "finite"
@@ -182,12 +198,13 @@ def _chosen_route(action: Action, route: str) -> str:
 
 def _count_of_level(action: Action, route: str, level: Level, memory_limit: int) -> int:
     if route == "orbits":
-        assert isinstance(action.space, Torus)
-        return orbit_counts(torus_orbits(action, action.space, [level], memory_limit), [level])[0]
+        counts = counted_orbits(action, [level], memory_limit)
+        assert counts is not None
+        return counts[0]
     return _LEVELS_BY[route](action, [level], memory_limit).coefficients[0].shape[1]
 
 
-def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
+def _by_plane_waves(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
     space = action.space
     assert isinstance(space, Torus)
     found = torus_orbits(action, space, levels, memory_limit)
@@ -211,9 +228,31 @@ def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> In
     return _certified(basis)
 
 
+def _by_orbit_sums(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
+    found = signed_orbits(action, levels, memory_limit)
+    counts, source = level_counts(action, levels)
+    if counts is None:
+        counts, source = signed_orbit_counts(found, levels), "orbits"
+    table, level_of = orbit_sums(action, levels, found)
+    eigenvalues = np.asarray([level.eigenvalue for level in levels])[level_of]
+    basis = InvariantBasis(
+        action.space,
+        action,
+        table,
+        jnp.asarray(eigenvalues, float),
+        sum(level.multiplicity for level in levels),
+        "orbits",
+        Certificate(sum(counts), source, len(level_of), math.inf, worst_signed_residual(table, found)),
+    )
+    return _certified(basis)
+
+
 def _by_levels(action: Action, levels: Sequence[Level], route: str, memory_limit: int) -> InvariantBasis:
     found = _LEVELS_BY[route](action, levels, memory_limit)
     counts, source = level_counts(action, levels)
+    if counts is None and route != "subset" and action.group.sampler is not None:
+        second = subset_levels(action, levels, memory_limit)
+        counts, source = [matrix.shape[1] for matrix in second.coefficients], "second_route"
     count = sum(counts) if counts else sum(matrix.shape[1] for matrix in found.coefficients)
     kept = [i for i, matrix in enumerate(found.coefficients) if matrix.shape[1]]
     ranks = [found.coefficients[i].shape[1] for i in kept]

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -30,18 +30,42 @@ from symjax_learn.algebra.series import (
     signed_cycle_series,
     weyl_series,
 )
+from symjax_learn.geometry.ball import Ball, level_indices
+from symjax_learn.geometry.box import Box
+from symjax_learn.geometry.gaussian import Gaussian
+from symjax_learn.geometry.graphs import Graphs
+from symjax_learn.geometry.hypercube import Hypercube
+from symjax_learn.geometry.labels import Labels
+from symjax_learn.geometry.product import Product
+from symjax_learn.geometry.rotations import RotationGroup
+from symjax_learn.geometry.separable import integer_keys
+from symjax_learn.geometry.sets import Sets, occupations_of
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import truncated_product
 from symjax_learn.geometry.sphere import Sphere, level_degree
 from symjax_learn.geometry.torus import Torus, level_norm
 from symjax_learn.invariants.action import Action, as_action
-from symjax_learn.invariants.monomial import SignedAffine, find_rows, signed_affine
+from symjax_learn.invariants.characters import (
+    entry_sizes,
+    power_traces,
+    set_counts,
+    signed_place_counts,
+)
+from symjax_learn.invariants.monomial import SignedAffine, cycles_of, find_rows, signed_affine
+from symjax_learn.invariants.pairs import shares, sides
+from symjax_learn.invariants.routes.averaging import averages
+from symjax_learn.invariants.routes.orbit_sums import signed_orbit_counts, signed_orbits
 from symjax_learn.invariants.routes.orbits import TorusOrbits, torus_orbits
+from symjax_learn.invariants.signed import permutes_functions
+
+Source = Literal["molien", "character", "orbits", "second_route", "none"]
 
 # Burnside's average is taken over groups up to this order.
 MAX_CHARACTER_ORDER = 10_000
 # Matrices are averaged all at once, and so over larger groups.
 MAX_MATRIX_ORDER = 100_000
+# Products for the averages of all matrices.
+_MAX_TRACE_WORK = 2e10
 
 
 def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eigenvalue: float) -> int:
@@ -50,8 +74,10 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     For S_n, B_n, Young and sign groups by generating functions, at any n. For |G| ≤ 10,000 (100,000
     for groups of matrices) by averages over the group: on the torus of tr D(g), from theta series over
     the cycles of g; on the sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. For
-    SO(n), O(n), SU(n) and tori by Weyl's integration formula, for products from their factors. Else by
-    exact orbits, of frequencies or of monomials.
+    SO(n), O(n), SU(n) and tori by Weyl's integration formula, for products from their factors. On boxes,
+    hypercubes and graphs by the cycles of g with their signs, on sets by those of the points and the
+    eigenvalues of each point's matrices. Else by exact orbits, of frequencies or of other functions, or
+    for any finite group by the average of tr D(g).
 
     Args:
         space: the space.
@@ -71,8 +97,8 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     levels = checked_levels(space, max_eigenvalue)
     with jax.ensure_compile_time_eval():
         counts, _ = level_counts(acting, levels)
-        if counts is None and isinstance(space, Torus) and acting.user_act is None:
-            counts = orbit_counts(torus_orbits(acting, space, levels, MEMORY_LIMIT), levels)
+        if counts is None and acting.user_act is None:
+            counts = counted_orbits(acting, levels, MEMORY_LIMIT)
     if counts is None:
         raise ValueError(
             f"group: no exact count is known for {type(acting.group).__name__} on "
@@ -92,14 +118,47 @@ def checked_levels(space: AbstractSpace, max_eigenvalue: float) -> list[Level]:
     return space.levels(float(number))
 
 
-def level_counts(
-    action: Action, levels: Sequence[Level]
-) -> tuple[list[int] | None, Literal["molien", "character", "orbits", "none"]]:
-    """Invariants of each level without any orbit, and the source; ``None`` where out of reach."""
-    if action.user_act is not None or not isinstance(action.space, Torus | Sphere):
-        return None, "none"
-    if isinstance(action.space, Sphere):
-        return _sphere_counts(action.group, [level_degree(level) for level in levels])
+def level_counts(action: Action, levels: Sequence[Level]) -> tuple[list[int] | None, Source]:
+    """Invariants of each level without a basis, and the source; ``None`` where out of reach.
+
+    By the space; where that knows nothing, for finite groups the averages of tr D(g).
+    """
+    found: tuple[list[int] | None, Source] = (None, "none")
+    if action.user_act is None:
+        found = _counts_by_space(action, levels)
+    return found if found[0] is not None else _trace_counts(action, levels)
+
+
+def _counts_by_space(action: Action, levels: Sequence[Level]) -> tuple[list[int] | None, Source]:
+    space, group = action.space, action.group
+    match space:
+        case Torus():
+            return _torus_counts(action, levels)
+        case Sphere():
+            return _sphere_counts(group, [level_degree(level) for level in levels])
+        case Ball():
+            return _sphere_counts(group, [level_indices(level)[0] for level in levels])
+        case Gaussian():
+            degrees = integer_keys(levels, "Gaussian")
+            series, source = _polynomial_series(group, max(degrees))
+            return (None if series is None else [series[degree] for degree in degrees]), source
+        case Box() | Hypercube() | Graphs():
+            return _place_counts(space, group, integer_keys(levels, type(space).__name__))
+        case RotationGroup():
+            return _rotation_counts(space, group, integer_keys(levels, "the rotation group"))
+        case Labels():
+            moves = signed_affine(group, group.generators)
+            orbits = monomial_orbits(moves.images, np.zeros_like(moves.images), 1)
+            return [len(orbits.carries) - 1 if level.key else 1 for level in levels], "orbits"
+        case Product():
+            return _product_counts(space, group, levels)
+        case Sets():
+            return _set_counts(space, group, levels)
+        case _:
+            return None, "none"
+
+
+def _torus_counts(action: Action, levels: Sequence[Level]) -> tuple[list[int] | None, Source]:
     if isinstance(action.group.sampler, YoungSampler | SignedSampler):
         norms = [level_norm(level) for level in levels]
         series = _orbit_series(action.group.sampler, max(norms), _torus_weights)
@@ -107,6 +166,124 @@ def level_counts(
     if action.order <= MAX_CHARACTER_ORDER:
         return _character_counts(action, levels), "character"
     return None, "none"
+
+
+def _place_counts(
+    space: Box | Hypercube | Graphs, group: AbstractGroup, sizes: Sequence[int]
+) -> tuple[list[int] | None, Source]:
+    if isinstance(group.sampler, YoungSampler | SignedSampler) and not isinstance(space, Graphs):
+        series = _orbit_series(
+            group.sampler, max(sizes), lambda top, signed: entry_sizes(space, top, signed)
+        )
+        return [series[size] for size in sizes], "molien"
+    series = signed_place_counts(space, group, max(sizes), MAX_CHARACTER_ORDER)
+    return (None, "none") if series is None else ([series[size] for size in sizes], "character")
+
+
+def _rotation_counts(
+    space: RotationGroup, group: AbstractGroup, degrees: Sequence[int]
+) -> tuple[list[int] | None, Source]:
+    """Dim V_l^L · dim V_l^R, of a side that nothing moves 2l + 1."""
+    counts, sources = [1] * len(degrees), []
+    for share in sides(space, group):
+        if share.group is None:
+            side: list[int] | None = [2 * degree + 1 for degree in degrees]
+        else:
+            side, source = _sphere_counts(share.group, degrees)
+            sources.append(source)
+        if side is None:
+            return None, "none"
+        counts = [a * b for a, b in zip(counts, side, strict=True)]
+    return counts, _weakest(sources)
+
+
+def _product_counts(
+    space: Product, group: AbstractGroup, levels: Sequence[Level]
+) -> tuple[list[int] | None, Source]:
+    """For each combination of levels of the factors the product of their counts."""
+    combinations = [space.combinations(level) for level in levels]
+    known, sources = [], []
+    for place, share in enumerate(shares(space, group)):
+        distinct = {one[place].key: one[place] for level in combinations for one in level}
+        if share.group is None:
+            known.append({key: one.multiplicity for key, one in distinct.items()})
+            continue
+        counts, source = level_counts(Action(share.space, share.group), list(distinct.values()))
+        if counts is None:
+            return None, "none"
+        known.append(dict(zip(distinct, counts, strict=True)))
+        sources.append(source)
+    counts = [
+        sum(
+            math.prod(counts[part.key] for counts, part in zip(known, one, strict=True)) for one in level
+        )
+        for level in combinations
+    ]
+    return counts, _weakest(sources)
+
+
+def _set_counts(
+    space: Sets, group: AbstractGroup, levels: Sequence[Level]
+) -> tuple[list[int] | None, Source]:
+    """Multisets of the invariants of one point for a wreath product; else averages over H × K."""
+    single = space.single_levels(levels)
+    occupations = [one for level in levels for one in occupations_of(level)]
+    if isinstance(group, WreathGroup):
+        inner, source = level_counts(Action(space.space, group.inner), list(single.values()))
+        if inner is None:
+            return None, "none"
+        each = dict(zip(single, inner, strict=True))
+        found: list[int] | None = [
+            math.prod(math.comb(each[key] + count - 1, count) if each[key] else 0 for key, count in one)
+            for one in occupations
+        ]
+    else:
+        order, points = shares(space, group)
+        assert order.group is not None
+        source = "character"
+        found = None
+        if points.group is None:
+            sizes = {key: np.full(1, float(level.multiplicity)) for key, level in single.items()}
+            found = set_counts(
+                occupations,
+                space.num_points,
+                order.group,
+                lambda key, _: sizes[key],
+                MAX_CHARACTER_ORDER,
+            )
+        elif points.group.order <= MAX_CHARACTER_ORDER:
+            moving = Action(space.space, points.group)
+            blocks = moving.representations(list(single.values()), points.group.elements())
+            traces = power_traces(dict(zip(single, blocks, strict=True)))
+            found = set_counts(occupations, space.num_points, order.group, traces, MAX_CHARACTER_ORDER)
+    if found is None:
+        return None, "none"
+    ends = np.cumsum([0, *(len(occupations_of(level)) for level in levels)]).tolist()
+    return [sum(found[i:j]) for i, j in itertools.pairwise(ends)], source
+
+
+def _trace_counts(action: Action, levels: Sequence[Level]) -> tuple[list[int] | None, Source]:
+    """The average of tr D(g) over a finite group, as far as its matrices are cheap."""
+    if not action.order <= MAX_CHARACTER_ORDER:
+        return None, "none"
+    if action.order * sum(level.multiplicity**3 for level in levels) > _MAX_TRACE_WORK:
+        return None, "none"
+    means = averages(action, levels, action.elements())
+    return integral([float(np.trace(mean)) for mean in means]), "character"
+
+
+def _weakest(sources: Sequence[Source]) -> Source:
+    """The source of a count that is made of counts."""
+    return next((one for one in ("orbits", "character") if one in sources), "molien")
+
+
+def counted_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> list[int] | None:
+    """Invariants of each level as orbits of eigenfunctions, where the group permutes them."""
+    if isinstance(action.space, Torus):
+        return orbit_counts(torus_orbits(action, action.space, levels, memory_limit), levels)
+    if permutes_functions(action.space, action.group):
+        return signed_orbit_counts(signed_orbits(action, levels, memory_limit), levels)
+    return None
 
 
 def orbit_counts(found: TorusOrbits, levels: Sequence[Level]) -> list[int]:
@@ -146,9 +323,7 @@ def _orbit_series(
     return series
 
 
-def _sphere_counts(
-    group: AbstractGroup, degrees: Sequence[int]
-) -> tuple[list[int] | None, Literal["molien", "character", "orbits", "none"]]:
+def _sphere_counts(group: AbstractGroup, degrees: Sequence[int]) -> tuple[list[int] | None, Source]:
     """Invariant harmonics by degree: invariant polynomials, less those of degree two lower.
 
     For harmonics of degree l are the polynomials of degree l modulo |x|² times those of degree l − 2,
@@ -160,9 +335,7 @@ def _sphere_counts(
     return [series[d] - (series[d - 2] if d >= 2 else 0) for d in degrees], source
 
 
-def _polynomial_series(
-    group: AbstractGroup, max_degree: int
-) -> tuple[list[int] | None, Literal["molien", "character", "orbits", "none"]]:
+def _polynomial_series(group: AbstractGroup, max_degree: int) -> tuple[list[int] | None, Source]:
     """Invariant polynomials of a linear group by degree, and how they were counted."""
     if isinstance(group, ProductGroup):  # polynomials in the invariants of the blocks
         found = [_polynomial_series(factor, max_degree) for factor in group.factors]
@@ -171,8 +344,7 @@ def _polynomial_series(
             if block is None:
                 return None, "none"
             series = truncated_product(series, block)
-        sources = {source for _, source in found}
-        return series, next(one for one in ("orbits", "character", "molien") if one in sources)
+        return series, _weakest([source for _, source in found])
     if isinstance(group, WreathGroup):  # multisets of invariants of the inner group
         inner, source = _polynomial_series(group.inner, max_degree)
         if inner is None:
@@ -189,7 +361,7 @@ def _polynomial_series(
         return molien_series(np.asarray(group.elements()), max_degree), "character"
     if group.order <= MAX_CHARACTER_ORDER:
         elements = signed_affine(group, group.elements())
-        types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
+        types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in cycles_of(elements))
         total = [0] * (max_degree + 1)
         for cycles, times in types.items():
             for degree, count in enumerate(signed_cycle_series(cycles, max_degree)):
@@ -198,7 +370,7 @@ def _polynomial_series(
     return [_monomial_count(group, degree) for degree in range(max_degree + 1)], "orbits"
 
 
-def _lie_series(group: LieGroup, max_degree: int) -> tuple[list[int] | None, Literal["molien", "none"]]:
+def _lie_series(group: LieGroup, max_degree: int) -> tuple[list[int] | None, Source]:
     """Weyl's integration formula, where the family is known."""
     sampler = group.sampler
     if isinstance(sampler, RotationSampler):
@@ -242,27 +414,8 @@ def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:
     """
     return [
         tuple(sorted((length, shift) for length, sign, shift in cycles if sign == 1))
-        for cycles in _cycles(elements)
+        for cycles in cycles_of(elements)
     ]
-
-
-def _cycles(elements: SignedAffine) -> Iterator[list[tuple[int, int, int]]]:
-    """For each element its cycles: length, product of signs, and shift along the cycle."""
-    for images, signs, shifts in zip(
-        elements.images.tolist(), elements.signs.tolist(), elements.shifts.tolist(), strict=True
-    ):
-        seen, cycles = [False] * len(images), []
-        for start in range(len(images)):
-            i, sign, length, shift = start, 1, 0, 0
-            while not seen[i]:
-                seen[i] = True
-                length += 1
-                shift += sign * shifts[i]
-                sign *= signs[i]
-                i = images[i]
-            if length:
-                cycles.append((length, sign, shift % elements.denominator))
-        yield cycles
 
 
 def _trace_series(cycles: tuple[tuple[int, int], ...], denominator: int, max_norm: int) -> np.ndarray:

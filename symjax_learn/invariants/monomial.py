@@ -1,7 +1,7 @@
 """Groups of the cubic torus as integers: signed permutations of coordinates, with shifts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -147,3 +147,22 @@ def find_rows(
     raise ValueError(
         "group: it moves a frequency out of its eigenspace, so its generators are no isometries."
     )
+
+
+def cycles_of(elements: SignedAffine) -> Iterator[list[tuple[int, int, int]]]:
+    """For each element its cycles: length, product of signs, and shift along the cycle."""
+    for images, signs, shifts in zip(
+        elements.images.tolist(), elements.signs.tolist(), elements.shifts.tolist(), strict=True
+    ):
+        seen, cycles = [False] * len(images), []
+        for start in range(len(images)):
+            i, sign, length, shift = start, 1, 0, 0
+            while not seen[i]:
+                seen[i] = True
+                length += 1
+                shift += sign * shifts[i]
+                sign *= signs[i]
+                i = images[i]
+            if length:
+                cycles.append((length, sign, shift % elements.denominator))
+        yield cycles
