@@ -139,7 +139,9 @@ def eigenpolynomials(entries: Entries, levels: Mapping[int, Sequence[int]]) -> F
         ValueError: the monomials do not fit into memory.
     """
     blocks, owners = [], []
-    for degree in sorted({degree for degrees in levels.values() for degree in degrees}):
+    degrees_used = sorted({degree for degrees in levels.values() for degree in degrees})
+    _refuse_too_many(entries, degrees_used[-1])
+    for degree in degrees_used:
         values = [value for value, degrees in levels.items() if degree in degrees]
         kinds, haar = _kinds(entries, degree), weingarten(entries, 2 * degree)
         for kind, monomials in kinds.items():
@@ -161,13 +163,9 @@ def eigenpolynomials(entries: Entries, levels: Mapping[int, Sequence[int]]) -> F
 
 def _kinds(entries: Entries, degree: int) -> dict[tuple[int, int], Int[np.ndarray, "b n"]]:
     """(v, w) -> the monomials of which the first v rows and the first w columns alone are odd."""
-    count = math.comb(len(entries.codes) + degree - 1, degree)
-    size = f"{entries.p} × {entries.p} projectors" if entries.planes else f"{entries.k} × {entries.p} frames"
-    what = f"levels: the {count:,} monomials of degree {degree} of {size}"
-    refuse_beyond(MEMORY_LIMIT, 64 * count * (degree + 2), what, "Lower max_eigenvalue.")
-    monomials = np.asarray(
-        list(itertools.combinations_with_replacement(entries.codes, degree)), np.int64
-    ).reshape(count, degree)
+    what = _refuse_too_many(entries, degree)
+    choices = list(itertools.combinations_with_replacement(entries.codes, degree))
+    monomials = np.asarray(choices, np.int64).reshape(len(choices), degree)
     rows, columns = entries.slots(monomials)
     odd_rows = (rows[:, :, None] == np.arange(entries.k)).sum(axis=1) % 2
     odd_columns = (columns[:, :, None] == np.arange(entries.p)).sum(axis=1) % 2
@@ -180,6 +178,15 @@ def _kinds(entries: Entries, degree: int) -> dict[tuple[int, int], Int[np.ndarra
     largest = max(len(block) for block in found.values())
     refuse_beyond(MEMORY_LIMIT, 64 * largest**2, what, "Lower max_eigenvalue.")
     return found
+
+
+def _refuse_too_many(entries: Entries, degree: int) -> str:
+    """Refuse to list more monomials than fit into memory; else how to speak of them."""
+    count = math.comb(len(entries.codes) + degree - 1, degree)
+    size = f"{entries.p} × {entries.p} projectors" if entries.planes else f"{entries.k} × {entries.p} frames"
+    what = f"levels: the {count:,} monomials of degree {degree} of {size}"
+    refuse_beyond(MEMORY_LIMIT, 64 * count * (degree + 2), what, "Lower max_eigenvalue.")
+    return what
 
 
 def _copies(
