@@ -1,10 +1,10 @@
 """Polynomials in the entries of frames and projectors, split by the Casimir operator of SO(p).
 
-A monomial is a product of n entries, of a frame X_{iu} or of a projector P_{uv} = Σ_i X_{iu} X_{iv}. It has
-one slot for each of its column indices: n for frames and 2n for projectors. Changing the sign of a row or
-of a column is an isometry, so that monomials of different parities (which rows and columns occur an odd
-number of times) are orthogonal; permuting rows and columns carries one parity to another, so that
-only one of each kind is decomposed.
+A monomial is a product of n entries, of a frame X_{iu} or of a projector P_{uv} = Σ_i X_{iu} X_{iv}.
+It has one slot for each of its column indices: n for frames and 2n for projectors. Changing the sign of
+a row or of a column is an isometry, so that monomials of different parities (which rows and columns
+occur an odd number of times) are orthogonal; permuting rows and columns carries one parity to another,
+so that only one of each kind is decomposed.
 """
 
 import itertools
@@ -183,7 +183,11 @@ def _kinds(entries: Entries, degree: int) -> dict[tuple[int, int], Int[np.ndarra
 def _refuse_too_many(entries: Entries, degree: int) -> str:
     """Refuse to list more monomials than fit into memory; else how to speak of them."""
     count = math.comb(len(entries.codes) + degree - 1, degree)
-    size = f"{entries.p} × {entries.p} projectors" if entries.planes else f"{entries.k} × {entries.p} frames"
+    size = (
+        f"{entries.p} × {entries.p} projectors"
+        if entries.planes
+        else f"{entries.k} × {entries.p} frames"
+    )
     what = f"levels: the {count:,} monomials of degree {degree} of {size}"
     refuse_beyond(MEMORY_LIMIT, 64 * count * (degree + 2), what, "Lower max_eigenvalue.")
     return what
@@ -225,8 +229,8 @@ def _eigenspaces(
     nearest = np.rint(eigenvalues).astype(int)
     if max(np.abs(on_functions - on_functions.T).max(), np.abs(eigenvalues - nearest).max()) > _INTEGER:
         raise ArithmeticError(
-            f"levels: the Casimir operator on polynomials of degree {monomials.shape[1]} is not resolved "
-            "in float64; lower max_eigenvalue."
+            f"levels: the Casimir operator on polynomials of degree {monomials.shape[1]} is not "
+            "resolved in float64; lower max_eigenvalue."
         )
     functions = turn.T @ (vectors / roots).T
     answer = {}
@@ -302,16 +306,29 @@ class Weingarten(NamedTuple):
 
 
 def weingarten(entries: Entries, degree: int) -> Weingarten:
-    """W, the pseudo-inverse of p^{loops(σ, τ)}, for monomials of one degree; see :func:`moments`.
+    """W, the pseudo-inverse of G(σ, τ) = p^{loops(σ, τ)}, for monomials of one degree.
 
-    Cost: ((s − 1)!!)³ for s slots.
+    G and W depend only on the type of (σ, τ), the lengths of the cycles that both form. So W(·, ε) =
+    G⁺ δ_ε, and G⁺ Σ_σ k^{loops(σ, ε)}, are solved for on functions of the type, of which few exist.
+
+    Cost: G at (s − 1)!! pairings for each type; for frames then W at ((s − 1)!!)² pairs.
     """
     pairings = _pairings(2 * degree if entries.planes else degree)
-    loops = _loops(pairings[:, None], pairings[None])
-    weights = np.linalg.pinv(float(entries.p) ** loops, rcond=_NULL, hermitian=True)
-    if entries.planes:  # the first pairing is ε
-        weights = float(entries.k) ** loops[:1] @ weights
-    return Weingarten(pairings, weights)
+    loops, types = _cycles(pairings[:1], pairings)  # relative to ε
+    names, members, kind, sizes = np.unique(
+        types, return_index=True, return_inverse=True, return_counts=True
+    )
+    powers = float(entries.p) ** _cycles(pairings[members][:, None], pairings[None])[0]
+    structure = np.stack([powers[:, kind == i].sum(axis=1) for i in range(len(names))], axis=1)
+    root = np.sqrt(sizes)
+    inverse = np.linalg.pinv(root[:, None] * structure / root, rcond=_NULL, hermitian=True)
+    target = float(entries.k) ** loops[members] if entries.planes else (members == 0).astype(float)
+    values = inverse @ (root * target) / root
+    if entries.planes:
+        return Weingarten(pairings, values[kind][None])
+    return Weingarten(
+        pairings, values[np.searchsorted(names, _cycles(pairings[:, None], pairings[None])[1])]
+    )
 
 
 def moments(
@@ -319,10 +336,10 @@ def moments(
 ) -> Float[np.ndarray, " b"]:
     """E of monomials for the uniform measure, by the calculus of Weingarten.
 
-    E[Π_s X_{i_s u_s}] = Σ_{σ,τ} δ_σ(i) W(σ, τ) δ_τ(u), a sum over pairings of the slots: δ_σ(i) = 1 where
-    paired slots have equal indices, else 0, and W is the pseudo-inverse of p^{loops(σ, τ)}, the number
-    of cycles of the graph of both. For projectors δ_σ is summed over rows: k^{loops(σ, ε)}, where ε pairs
-    the two slots of each entry.
+    E[Π_s X_{i_s u_s}] = Σ_{σ,τ} δ_σ(i) W(σ, τ) δ_τ(u), a sum over pairings of the slots: δ_σ(i) = 1
+    where paired slots have equal indices, else 0, and W is the pseudo-inverse of p^{loops(σ, τ)}, loops
+    being the number of cycles of the graph of both. For projectors δ_σ is summed over rows:
+    k^{loops(σ, ε)}, where ε pairs the two slots of each entry.
 
     Cost: (s − 1)!! for each monomial of s slots.
 
@@ -330,18 +347,27 @@ def moments(
         B. Collins, P. Śniady, *Integration with respect to the Haar measure on unitary, orthogonal and
         symplectic group*, Comm. Math. Phys. 264 (2006).
     """
-    rows, columns = entries.slots(monomials)
+    rows, columns = (_pattern(indices) for indices in entries.slots(monomials))
+    num_slots = columns.shape[1]
+    both, places = np.unique(np.concatenate([rows, columns], axis=1), axis=0, return_inverse=True)
+    rows, columns = both[:, :num_slots], both[:, num_slots:]
     patterns, pattern = np.unique(rows, axis=0, return_inverse=True)
     weights = haar.weights if entries.planes else _fits(haar.pairings, patterns) @ haar.weights
     size = max(1, _CHUNK // max(1, haar.pairings.size))
-    chunks = [slice(start, start + size) for start in range(0, len(rows), size)]
-    return np.concatenate(
-        [(_fits(haar.pairings, columns[c]) * weights[pattern[c]]).sum(axis=1) for c in chunks]
-    )
+    chunks = [slice(start, start + size) for start in range(0, len(both), size)]
+    values = [(_fits(haar.pairings, columns[c]) * weights[pattern[c]]).sum(axis=1) for c in chunks]
+    return np.concatenate(values)[places]
+
+
+def _pattern(indices: Int[np.ndarray, "b s"]) -> Int[np.ndarray, "b s"]:
+    """For each slot the first of equal index: all that a moment depends on."""
+    if not indices.size:
+        return indices
+    return (indices[:, :, None] == indices[:, None]).argmax(axis=-1)
 
 
 def _pairings(num_slots: int) -> Int[np.ndarray, "q s"]:
-    """All pairings of 0..s−1, as the partner of each; the first is 0–1, 2–3, …"""
+    """All pairings of 0..s−1, as the partner of each slot; the first pairs 2i with 2i + 1."""
 
     def extend(free: tuple[int, ...]) -> Iterator[list[tuple[int, int]]]:
         if not free:
@@ -358,15 +384,22 @@ def _pairings(num_slots: int) -> Int[np.ndarray, "q s"]:
     return partners
 
 
-def _loops(left: Int[np.ndarray, "... s"], right: Int[np.ndarray, "... s"]) -> Int[np.ndarray, "..."]:
-    """How many cycles the edges of two pairings form; batches broadcast."""
+def _cycles(
+    left: Int[np.ndarray, "... s"], right: Int[np.ndarray, "... s"]
+) -> tuple[Int[np.ndarray, "..."], Int[np.ndarray, "..."]]:
+    """How many cycles the edges of two pairings form, and Σ (length/2)³, which tells types apart.
+
+    So for up to 6 pairs. Batches broadcast.
+    """
     left, right = np.broadcast_arrays(left, right)
-    step = np.take_along_axis(left, right, axis=-1)  # goes round half of each cycle
-    least = np.broadcast_to(np.arange(step.shape[-1]), step.shape)
-    for _ in range(max(1, step.shape[-1]).bit_length()):
+    num_slots = left.shape[-1]
+    step = np.take_along_axis(left, right, axis=-1)  # goes round one half of each cycle
+    least = np.broadcast_to(np.arange(num_slots), step.shape)
+    for _ in range(num_slots.bit_length()):
         least = np.minimum(least, np.take_along_axis(least, step, axis=-1))
         step = np.take_along_axis(step, step, axis=-1)
-    return (least == np.arange(step.shape[-1])).sum(axis=-1) // 2
+    lengths = (least[..., None, :] == np.arange(num_slots)[:, None]).sum(axis=-1)
+    return (lengths > 0).sum(axis=-1) // 2, (lengths**3).sum(axis=-1) // 2
 
 
 def _fits(pairings: Int[np.ndarray, "q s"], indices: Int[np.ndarray, "b s"]) -> Float[np.ndarray, "b q"]:

@@ -21,8 +21,8 @@ _RELATIVE = 1e-9
 _MAX_WEIGHTS = 1e5
 # Degrees in the entries of a frame up to which eigenfunctions are offered: 945 pairings in a moment.
 MAX_DEGREE = 5
-# The same for projectors, whose entries are of degree 2: 105 pairings.
-MAX_DEGREE_OF_PLANES = 4
+# The same for projectors, whose entries are of degree 2: 10,395 pairings, of few types.
+MAX_DEGREE_OF_PLANES = 6
 
 # A highest weight λ of SO(p): λ_1 ≥ … ≥ λ_m ≥ 0, m = ⌊p/2⌋, but |λ_m| in the place of λ_m for even p.
 Weight = tuple[int, ...]
@@ -69,8 +69,8 @@ class Stiefel(AbstractSpace):
         self.k, self.p = checked_count("k", k), checked_count("p", p, 2)
         if self.k >= self.p:
             raise ValueError(
-                f"k: expected k < p = {p} and got {k}; the frames of p vectors are the orthogonal group, "
-                f"which is not connected. Stiefel({p} - 1, {p}) is its part of determinant 1."
+                f"k: expected k < p = {p} and got {k}; the frames of p vectors are the orthogonal "
+                f"group, which is not connected. Stiefel({p} - 1, {p}) is its part of determinant 1."
             )
         self.dimension = self.k * self.p - self.k * (self.k + 1) // 2
 
@@ -111,7 +111,7 @@ class Stiefel(AbstractSpace):
             ValueError: a level needs polynomials of degree beyond 5, or too much memory.
         """
         keys = [_level_key(level, "a Stiefel manifold") for level in levels]
-        degrees = {value: [] for value in keys}
+        degrees: dict[int, list[int]] = {value: [] for value in keys}
         for weight in self._weights(max(keys)):
             value, length = _casimir(self.p, weight), sum(part > 0 for part in weight)
             if value in degrees:
@@ -157,7 +157,7 @@ class Grassmannian(AbstractSpace):
     each once, with the eigenvalue Σ_i λ_i(λ_i + p − 2i). Its volume is
     ½ Π_{j=p−k}^{p−1} vol(S^j) / Π_{j=1}^{k−1} vol(S^j).
 
-    Eigenfunctions are polynomials of degree ≤ 2 in the entries of P, which is degree 4 in those of a
+    Eigenfunctions are polynomials of degree ≤ 3 in the entries of P, which is degree 6 in those of a
     frame (see :class:`FramePolynomials`). Float32 values err by about 1e-6 of the largest.
 
     Args:
@@ -218,7 +218,7 @@ class Grassmannian(AbstractSpace):
         """The eigenfunctions of these levels.
 
         Raises:
-            ValueError: a level needs polynomials of degree beyond 2 in P, or too much memory.
+            ValueError: a level needs polynomials of degree beyond 3 in P, or too much memory.
         """
         keys = [_level_key(level, "a Grassmannian") for level in levels]
         sizes = dict.fromkeys(keys, 0)
@@ -265,8 +265,8 @@ class Grassmannian(AbstractSpace):
         bad = np.flatnonzero(ranks != self.k)
         if len(bad):
             raise ValueError(
-                f"points: row {bad[0]} is a projector of rank {int(ranks[bad[0]])}, as {len(bad)} row(s) in "
-                f"all are not of rank {self.k}; give planes of one dimension."
+                f"points: row {bad[0]} projects with rank {int(ranks[bad[0]])}, as {len(bad)} row(s) "
+                f"in all are not of rank {self.k}; give planes of one dimension."
             )
 
 
@@ -274,8 +274,8 @@ def _refuse_defects(defects: np.ndarray, dtype: np.dtype, what: str, remedy: str
     bad = np.flatnonzero(defects > math.sqrt(np.finfo(dtype).eps))
     if len(bad):
         raise ValueError(
-            f"points: row {bad[0]} is no {what} = {defects[bad[0]]:.2g}, as {len(bad)} row(s) in all are "
-            f"none; see {remedy}."
+            f"points: row {bad[0]} is no {what} = {defects[bad[0]]:.2g}, as {len(bad)} row(s) in all "
+            f"are none; see {remedy}."
         )
 
 
@@ -288,8 +288,8 @@ def _functions(
         if needed > limit:
             raise ValueError(
                 f"max_eigenvalue or max_functions: the level of eigenvalue {level.eigenvalue:g} needs "
-                f"polynomials of degree {needed} in the entries of a frame, and eigenfunctions are offered "
-                f"up to degree {limit}; lower it. (levels(...) counts at any height.)"
+                f"polynomials of degree {needed} in the entries of a frame, and eigenfunctions are "
+                f"offered up to degree {limit}; lower it. (levels(...) counts at any height.)"
             )
     per_entry = 2 if entries.planes else 1
     table = eigenpolynomials(
@@ -319,7 +319,9 @@ def _levels(p: int, weights: list[Weight], count: Callable[[Weight], int]) -> li
             copies *= 2
         value = _casimir(p, weight)
         multiplicities[value] = multiplicities.get(value, 0) + copies
-    return [Level(float(value), copies, value) for value, copies in sorted(multiplicities.items()) if copies]
+    return [
+        Level(float(value), copies, value) for value, copies in sorted(multiplicities.items()) if copies
+    ]
 
 
 def _weights(p: int, length: int, step: int, max_eigenvalue: float) -> list[Weight]:
@@ -354,7 +356,7 @@ def _casimir(p: int, weight: Weight) -> int:
 
 
 def weight_dimension(p: int, weight: Weight) -> int:
-    """dim V_λ of SO(p), by Weyl's formula.
+    """Dimension of V_λ of SO(p), by Weyl's formula.
 
     With l = λ + ρ: Π_{i<j} (l_i² − l_j²)/(ρ_i² − ρ_j²), and Π_i l_i/ρ_i besides where p is odd.
     """
