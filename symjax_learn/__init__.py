@@ -38,6 +38,7 @@ from symjax_learn.geometry import Box as Box
 from symjax_learn.geometry import DiscreteSpace as DiscreteSpace
 from symjax_learn.geometry import Gaussian as Gaussian
 from symjax_learn.geometry import Graphs as Graphs
+from symjax_learn.geometry import Grassmannian as Grassmannian
 from symjax_learn.geometry import Hypercube as Hypercube
 from symjax_learn.geometry import Labels as Labels
 from symjax_learn.geometry import Level as Level
@@ -46,6 +47,7 @@ from symjax_learn.geometry import Product as Product
 from symjax_learn.geometry import RotationGroup as RotationGroup
 from symjax_learn.geometry import Sets as Sets
 from symjax_learn.geometry import Sphere as Sphere
+from symjax_learn.geometry import Stiefel as Stiefel
 from symjax_learn.geometry import Torus as Torus
 from symjax_learn.geometry import heat as heat
 from symjax_learn.geometry import matern as matern

@@ -4,9 +4,12 @@ from symjax_learn.geometry.ball import Ball as Ball
 from symjax_learn.geometry.ball import BallHarmonics as BallHarmonics
 from symjax_learn.geometry.box import Box as Box
 from symjax_learn.geometry.discrete import DiscreteSpace as DiscreteSpace
+from symjax_learn.geometry.frames import FramePolynomials as FramePolynomials
 from symjax_learn.geometry.gaussian import Gaussian as Gaussian
 from symjax_learn.geometry.graphs import GraphCharacters as GraphCharacters
 from symjax_learn.geometry.graphs import Graphs as Graphs
+from symjax_learn.geometry.homogeneous import Grassmannian as Grassmannian
+from symjax_learn.geometry.homogeneous import Stiefel as Stiefel
 from symjax_learn.geometry.hypercube import Characters as Characters
 from symjax_learn.geometry.hypercube import Hypercube as Hypercube
 from symjax_learn.geometry.labels import Labels as Labels
