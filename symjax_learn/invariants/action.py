@@ -19,7 +19,7 @@ from symjax_learn.algebra.products import ProductGroup, WreathGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
-from symjax_learn.invariants.monomial import factors, signed_affine
+from symjax_learn.invariants.monomial import check_isometries, factors, signed_affine
 from symjax_learn.invariants.representations import Values, fitted_matrices, torus_representation
 
 # Groups of signed permutations, and the groups that act on the cubic torus and on the sphere, as their
@@ -294,18 +294,8 @@ def action(
             f"group: it moves {group.degree} coordinates and points of the space have {coordinates}; "
             f"make the group of degree {coordinates}, or the space of points with {group.degree}."
         )
-    for part in parts:
-        if not isinstance(part, AffineTorusGroup):
-            continue
-        matrices = np.asarray(part.generators.matrix)
-        grams = np.einsum("gji,gjk->gik", matrices, matrices)
-        bad = np.flatnonzero((grams != np.eye(part.degree, dtype=int)).any(axis=(1, 2)))
-        if len(bad):
-            raise ValueError(
-                f"group: generator {bad[0]} has the linear part {matrices[bad[0]].tolist()}, which is "
-                "no isometry of the cubic torus (AᵀA is not the identity); it may belong to another "
-                "lattice, such as the hexagonal one."
-            )
+    if isinstance(space, Torus):
+        check_isometries(space, group)
     return Action(space, group, None)
 
 

@@ -194,7 +194,7 @@ def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> In
     counts, source = level_counts(action, levels)
     if counts is None:
         counts, source = orbit_counts(found, levels), "orbits"
-    table, norms = invariant_plane_waves(space, found)
+    table, eigenvalues = invariant_plane_waves(space, found)
     residual = worst_residual(table, found)
     # Waves are shared by no two functions except the real and imaginary part of one orbit, which
     # are orthogonal: the rank is the number of functions of nonzero norm.
@@ -203,7 +203,7 @@ def _by_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> In
         space,
         action,
         table,
-        jnp.asarray(norms * space.unit_eigenvalue, float),
+        jnp.asarray(eigenvalues, float),
         sum(level.multiplicity for level in levels),
         "orbits",
         Certificate(sum(counts), source, rank, math.inf, residual),

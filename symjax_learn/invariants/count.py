@@ -35,7 +35,7 @@ from symjax_learn.geometry.spectra import truncated_product
 from symjax_learn.geometry.sphere import Sphere, level_degree
 from symjax_learn.geometry.torus import Torus, level_norm
 from symjax_learn.invariants.action import Action, as_action
-from symjax_learn.invariants.monomial import SignedAffine, find_rows, signed_affine
+from symjax_learn.invariants.monomial import IntegerAffine, SignedAffine, find_rows, signed_affine
 from symjax_learn.invariants.routes.orbits import TorusOrbits, torus_orbits
 
 # Burnside's average is taken over groups up to this order.
@@ -51,7 +51,8 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     for groups of matrices) by averages over the group: on the torus of tr D(g), from theta series over
     the cycles of g; on the sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. For
     SO(n), O(n), SU(n) and tori by Weyl's integration formula, for products from their factors. Else by
-    exact orbits, of frequencies or of monomials.
+    exact orbits, of frequencies or of monomials. On a lattice that is not cubic tr D(g) is a sum over
+    the frequencies that g fixes, which are enumerated.
 
     Args:
         space: the space.
@@ -100,7 +101,7 @@ def level_counts(
         return None, "none"
     if isinstance(action.space, Sphere):
         return _sphere_counts(action.group, [level_degree(level) for level in levels])
-    if isinstance(action.group.sampler, YoungSampler | SignedSampler):
+    if isinstance(action.group.sampler, YoungSampler | SignedSampler) and action.space.is_cubic:
         norms = [level_norm(level) for level in levels]
         series = _orbit_series(action.group.sampler, max(norms), _torus_weights)
         return [series[norm] for norm in norms], "molien"
@@ -112,8 +113,7 @@ def level_counts(
 def orbit_counts(found: TorusOrbits, levels: Sequence[Level]) -> list[int]:
     """Invariants of each level as orbits that carry one."""
     first = np.unique(found.orbits.labels, return_index=True)[1]
-    counted = Counter(found.norms[first[found.orbits.carries]].tolist())
-    return [counted[level_norm(level)] for level in levels]
+    return np.bincount(found.places[first[found.orbits.carries]], minlength=len(levels)).tolist()
 
 
 def _torus_weights(max_norm: int, signed: bool) -> list[int]:
@@ -189,6 +189,7 @@ def _polynomial_series(
         return molien_series(np.asarray(group.elements()), max_degree), "character"
     if group.order <= MAX_CHARACTER_ORDER:
         elements = signed_affine(group, group.elements())
+        assert isinstance(elements, SignedAffine)
         types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in _cycles(elements))
         total = [0] * (max_degree + 1)
         for cycles, times in types.items():
@@ -218,6 +219,7 @@ def _monomial_count(group: AbstractGroup, degree: int) -> int:
     edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, degree + d - 1)))
     exponents = np.diff(edges, axis=1) - 1
     generators = signed_affine(group, group.generators)
+    assert isinstance(generators, SignedAffine)
     moved = np.empty((len(generators.images), *exponents.shape), np.int64)
     for row, images in enumerate(generators.images):
         moved[row][:, images] = exponents
@@ -228,11 +230,37 @@ def _monomial_count(group: AbstractGroup, degree: int) -> int:
 def _character_counts(action: Action, levels: Sequence[Level]) -> list[int]:
     """Burnside: the average over G of the trace on each level."""
     elements = signed_affine(action.group, action.elements())
+    assert isinstance(action.space, Torus)
+    if isinstance(elements, IntegerAffine) or not action.space.is_cubic:
+        return _fixed_counts(action.space, elements, levels)
     norms = [level_norm(level) for level in levels]
     total = np.zeros(max(norms) + 1)
     for cycles, multiplicity in Counter(_cycle_types(elements)).items():
         total += multiplicity * _trace_series(cycles, elements.denominator, max(norms))
     return integral((total[norms] / len(elements.images)).tolist())
+
+
+def _fixed_counts(
+    space: Torus, elements: SignedAffine | IntegerAffine, levels: Sequence[Level]
+) -> list[int]:
+    """The same from the frequencies that each element fixes: Σ over k = A^{−T}k of exp(−2πi k·b).
+
+    How often each phase occurs on each level is counted in integers.
+
+    Cost: |G|·D·d, and D·d² for each different A.
+    """
+    frequencies, places = space.frequencies(levels)
+    wide, denominator = frequencies.astype(np.int64), elements.denominator
+    occurring = np.zeros(len(levels) * denominator, np.int64)
+    linear_parts, part_of = np.unique(elements.matrices, axis=0, return_inverse=True)
+    for part, matrix in enumerate(linear_parts):
+        fixed = (wide @ matrix == wide).all(axis=1)  # Aᵀk = k
+        for shift in elements.shifts[part_of.ravel() == part]:
+            phases = wide[fixed] @ shift % denominator
+            occurring += np.bincount(places[fixed] * denominator + phases, minlength=len(occurring))
+    cosines = np.cos(2 * np.pi * np.arange(denominator) / denominator)
+    traces = occurring.reshape(len(levels), denominator) @ cosines
+    return integral((traces / len(elements.shifts)).tolist())
 
 
 def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:
