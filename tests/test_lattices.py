@@ -211,24 +211,24 @@ def case(request):
     return action, bound
 
 
-def test_three_routes_agree_and_the_functions_are_invariant(case):
+def test_two_routes_agree_and_the_functions_are_invariant(case):
     action, bound = case
     bases = [
         sj.invariant_basis(action.space, action, max_eigenvalue=bound, route=route)
-        for route in ("orbits", "generators", "averaging")
+        for route in ("orbits", "averaging")
     ]
     assert {basis.certificate.source for basis in bases} == {"character"}
     x = action.space.sample(jax.random.key(1), (9,))
     kernels = [np.asarray(basis(x) @ basis(x).T) for basis in bases]  # of the subspaces
     assert 1 < bases[0].num_functions < bases[0].num_ambient
-    for kernel in kernels[1:]:
-        np.testing.assert_allclose(kernel, kernels[0], atol=1000 * EXACT)
+    np.testing.assert_allclose(kernels[1], kernels[0], atol=1000 * EXACT)
     g = action.elements()
     moved = action.act(jax.tree.map(lambda leaf: leaf[:, None], g), x[None])
     values = bases[0](moved)
     np.testing.assert_allclose(values, np.broadcast_to(bases[0](x), values.shape), atol=300 * EXACT)
 
 
+@pytest.mark.parametrize("case", ["P3_1", "p6 wr S_2"], indirect=True)
 def test_representations_are_those_of_the_moved_points(case):
     """φ(g⁻¹x) = φ(x) D(g), and D(g) is orthogonal."""
     action, bound = case
@@ -335,7 +335,7 @@ def test_bad_lattices(vectors, error, message):
 def test_requests_that_are_too_large_and_points_of_another_shape():
     space = sj.Torus.from_lattice(PRISM)
     with pytest.raises(ValueError, match=r"max_eigenvalue or max_functions: over 20,000,000 freq"):
-        space.levels(1e8)
+        sj.Torus.from_lattice(HEXAGONAL).levels(1e12)
     for check in (space.check, sj.Torus(3).check):
         check(np.zeros((2, 3)))
         with pytest.raises(ValueError, match=r"points: expected shape \(\*batch, 3\)"):
