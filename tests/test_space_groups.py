@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import spglib
 import symjax_learn as sj
 from symjax_learn._chunks import MEMORY_LIMIT
 from symjax_learn.algebra import AffineMap
+from symjax_learn.invariants.count import level_counts, orbit_counts
 from symjax_learn.invariants.routes.orbits import torus_orbits
 
 # Every call of spglib announces how it will report errors; the library's own calls are silent.
@@ -158,6 +160,12 @@ CONDITIONS = {
     "Fddd": cubic(
         lambda h, k, m: face_centred(h, k, m) & on(h == 0, even(k, m) & ((k + m) % 4 == 0))
     ),
+    "P2_1": lambda h, k, m: on((h == 0) & (m == 0), even(k)),
+    "Pc": lambda _, k, m: on(k == 0, even(m)),
+    "C2/m": lambda h, k, _: even(h + k),
+    "C2/c": lambda h, k, m: even(h + k) & on(k == 0, even(h, m)),
+    "Pma2": lambda h, k, _: on(k == 0, even(h)),
+    "Amm2": lambda _, k, m: even(k + m),
     "P4_1": lambda h, k, m: on((h == 0) & (k == 0), m % 4 == 0),
     "P4_32_12": lambda h, k, m: (
         on((h == 0) & (k == 0), m % 4 == 0)
@@ -228,6 +236,107 @@ def test_counts_are_burnsides_over_the_operations_of_the_tables(number):
     count = sj.invariant_count(sj.Torus(3), group_of(number), 12)
     assert abs(trace / len(matrices) - count) < 1e-9
     assert orbits_up_to(group_of(number), 12).orbits.carries.sum() == count
+
+
+def cell(number):
+    """A cell of the system of the group, of irrational lengths and angles: no symmetry but its own."""
+    a, b, c = np.sqrt(1.1), np.sqrt(np.pi / 2), np.sqrt(np.e / 1.5)
+    if number in RHOMBOHEDRAL:
+        return np.full((3, 3), 0.3 / np.pi) + a * np.eye(3)
+    if number in HEXAGONAL:
+        return np.asarray([[a, 0, 0], [-a / 2, a * np.sqrt(0.75), 0], [0, 0, c]])
+    last = {2: "triclinic", 15: "monoclinic", 74: "orthorhombic", 142: "tetragonal", 230: "cubic"}
+    cells = {
+        "triclinic": [[a, 0.2 / np.pi, 0.1], [0, b, 0.25], [0.15, 0, c]],
+        "monoclinic": [[a, 0, 0], [0, b, 0], [-0.3 / np.pi, 0, c]],
+        "orthorhombic": np.diag([a, b, c]),
+        "tetragonal": np.diag([a, a, c]),
+        "cubic": np.diag([a, a, a]),
+    }
+    return np.asarray(cells[last[min(n for n in last if n >= number)]], float)
+
+
+@from_tables
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_group_acts_on_its_cell_with_burnsides_counts(number):
+    """By the operations of the tables, level by level; by characters; and by orbits."""
+    space, group = sj.Torus.from_lattice(cell(number)), group_of(number)
+    action = sj.action(space, group)
+    levels = space.levels(5 * (2 * np.pi) ** 2 / 1.1)
+    reach = np.arange(-5, 6)
+    k = np.stack(np.meshgrid(reach, reach, reach), axis=-1).reshape(-1, 3)
+    values = (2 * np.pi) ** 2 * ((k @ np.linalg.inv(cell(number)).T) ** 2).sum(axis=1)
+    matrices, shifts = operations(number)
+    fixed = (k @ matrices == k).all(axis=2)
+    traces = (fixed * np.exp(-2j * np.pi * shifts @ k.T)).sum(axis=0) / len(matrices)
+    here = np.abs(values - [[level.eigenvalue] for level in levels]) <= 1e-8
+    np.testing.assert_array_equal(here.sum(axis=1), [level.multiplicity for level in levels])
+    counts, source = level_counts(action, levels)
+    assert source == "character"
+    np.testing.assert_allclose(here @ traces, counts, atol=1e-9)
+    assert orbit_counts(torus_orbits(action, space, levels, MEMORY_LIMIT), levels) == counts
+
+
+def on_axis(rule):
+    return lambda h, k, m: on((h == 0) & (k == 0), rule(m))
+
+
+def zonal(h, k):
+    """The planes h0l and their images about the axis."""
+    return (h == 0) | (k == 0) | (h + k == 0)
+
+
+def diagonal(h, k):
+    """The planes hhl and their images."""
+    return (h == k) | (k == -2 * h) | (h == -2 * k)
+
+
+HEXAGONAL_CONDITIONS = {
+    "P3_1": on_axis(lambda m: m % 3 == 0),
+    "P3_221": on_axis(lambda m: m % 3 == 0),
+    "P6_1": on_axis(lambda m: m % 6 == 0),
+    "P6_222": on_axis(lambda m: m % 3 == 0),
+    "P6_3": on_axis(even),
+    "P6_3/m": on_axis(even),
+    "P6/mmm": lambda *k: np.full(k[0].shape, True),
+    "P3c1": lambda h, k, m: on(zonal(h, k), even(m)),
+    "P31c": lambda h, k, m: on(diagonal(h, k), even(m)),
+    "P6cc": lambda h, k, m: on(zonal(h, k) | diagonal(h, k), even(m)),
+    "P6_3cm": lambda h, k, m: on(zonal(h, k), even(m)),
+    "P6_3/mmc": lambda h, k, m: on(diagonal(h, k), even(m)),
+}
+
+
+def carried(space, group, max_eigenvalue):
+    """The frequencies, and which of them carry an invariant."""
+    levels = space.levels(max_eigenvalue)
+    found = torus_orbits(sj.action(space, group), space, levels, MEMORY_LIMIT)
+    return found.frequencies.T.astype(int), found.orbits.carries[found.orbits.labels]
+
+
+@pytest.mark.parametrize("symbol", HEXAGONAL_CONDITIONS)
+def test_systematic_absences_of_hexagonal_groups(symbol):
+    frequencies, carries = carried(sj.Torus.from_lattice(cell(194)), sj.space_group(symbol), 1000)
+    assert (np.abs(frequencies[2]).max(), len(carries) > 500) == (6, True)
+    np.testing.assert_array_equal(carries, HEXAGONAL_CONDITIONS[symbol](*frequencies))
+    assert symbol == "P6/mmm" or not carries.all()
+
+
+def test_rhombohedral_centring_on_hexagonal_axes():
+    """R-3 in the obverse setting: −h + k + l = 3n; as many functions as on primitive axes."""
+    group = sj.affine_torus_group(
+        [[[0, -1, 0], [1, -1, 0], [0, 0, 1]], -np.eye(3, dtype=int), np.eye(3, dtype=int)],
+        [[0, 0, 0], [0, 0, 0], [Fraction(2, 3), Fraction(1, 3), Fraction(1, 3)]],
+    )
+    assert group.order == 18
+    a, c = 1.3, 2.9
+    space = sj.Torus.from_lattice([[a, 0, 0], [-a / 2, a * np.sqrt(0.75), 0], [0, 0, c]])
+    (h, k, m), carries = carried(space, group, 400)
+    np.testing.assert_array_equal(carries, (-h + k + m) % 3 == 0)
+    obverse = np.asarray([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3 @ np.asarray(space.vectors)
+    primitive = sj.Torus.from_lattice(obverse)
+    assert primitive.volume == pytest.approx(space.volume / 3)
+    assert sj.invariant_count(primitive, group_of(148), 400) == sj.invariant_count(space, group, 400)
 
 
 @from_tables

@@ -117,7 +117,15 @@ def space_group(number: int | str) -> AffineTorusGroup:
 
     A is a signed permutation for 185 groups, which therefore act on the cubic ``Torus(3)``. The other
     45, the trigonal and hexagonal ones on hexagonal axes, are isometries of the hexagonal lattice only,
-    and ``action(Torus(3), group)`` refuses them. Lengths and angles of the true cell do not enter.
+    and ``action(Torus(3), group)`` refuses them. Every group acts on the torus of its own cell,
+    ``Torus.from_lattice(cell)``, whose lengths and angles give the eigenvalues.
+
+    Invariant functions are sums of plane waves e^{2πi k·x} over orbits of k = (h, k, l). An orbit whose
+    phases are inconsistent carries none: if A^{−T}k = k and k·b is no integer for an operation (A, b), a
+    function with that wave would change sign or phase under it. So P4_1, with its screw axis, has on the
+    axis only (0, 0, l) with l = 4n (second example). These systematic absences are the reflection
+    conditions of the general position: the structure factor vanishes there for every invariant density,
+    and nowhere else does it vanish for all of them. Special positions may have further conditions.
 
     Args:
         number: 1 to 230, or the short Hermann–Mauguin symbol of the setting above, as ``"Pm-3m"``,
@@ -141,6 +149,10 @@ def space_group(number: int | str) -> AffineTorusGroup:
     (192, 4)
     >>> sj.invariant_count(sj.Torus(3), sj.space_group("Fm-3m"), 12)  # 000 111 200 220 311 222
     6
+    >>> waves = sj.invariant_basis(
+    ...     sj.Torus(3), sj.space_group("P4_1"), max_eigenvalue=64).functions.frequencies
+    >>> sorted({abs(int(l)) for h, k, l in waves if h == k == 0})
+    [0, 4, 8]
     """
     spglib = _import_spglib()
     with warnings.catch_warnings():

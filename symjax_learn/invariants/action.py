@@ -255,13 +255,17 @@ def action(
         group: what fits the space, or any group with ``act``. Direct and wreath products act on
             consecutive blocks of coordinates.
 
-            - ``Torus``: (signed) permutations of coordinates, affine maps, translations.
+            - ``Torus``: (signed) permutations of coordinates, affine maps, translations; on a lattice
+              those that keep it.
             - ``Sphere``, ``Ball``, ``Gaussian``: (signed) permutations, finite and Lie groups of
               orthogonal matrices.
             - ``Box`` (about its centre), ``Hypercube``: (signed) permutations of coordinates.
             - ``Graphs``: (signed) permutations of the nodes, A ↦ PAPᵀ.
-            - ``Labels``, ``DiscreteSpace``: permutations of the points that keep the Laplacian.
+            - ``Labels``, ``DiscreteSpace``, ``Mesh``: permutations of points that keep the
+              Laplacian.
             - ``RotationGroup``: rotations L by x ↦ Lx; a ``direct_product(L, R)`` by x ↦ LxR⁻¹.
+            - ``Stiefel(k, p)``: a group of degree p by X ↦ XRᵀ, one of degree k by X ↦ LX, or
+              ``direct_product(L, R)``; ``Grassmannian``: P ↦ gPgᵀ.
             - ``Product``: a ``direct_product`` whose factors move the factors of the space, in their
               order; labels that no factor moves stay as they are.
             - ``Sets(space, n)``: a permutation group H of degree n; ``direct_product(H, K)``, where K

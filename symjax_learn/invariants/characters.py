@@ -65,20 +65,18 @@ def signed_place_counts(
 
 def set_counts(
     occupations: Sequence[Occupation],
-    num_points: int,
     order: AbstractGroup,
     traces: Callable[[Hashable, int], Float[np.ndarray, " K"]],
     max_order: int,
 ) -> list[int] | None:
     """Invariants of each occupation under H × K, H permuting the points and K moving each of them.
 
-    The average over h and k of the coefficient of Π t_λ^{c_λ} in Π_{cycles of h} (1 + Σ_λ χ_λ(k^n) t_λ^n),
-    n the length of a cycle; for H = S_n it is Π_λ h_{c_λ}, complete homogeneous functions of the
-    eigenvalues of D_λ(k). ``None`` for H beyond ``max_order`` elements and not S_n.
+    The average over h and k of the coefficient of Π t_λ^{c_λ} in the product over the cycles of h, of
+    lengths n, of 1 + Σ_λ χ_λ(k^n) t_λ^n; for H = S_n it is Π_λ h_{c_λ}, complete homogeneous functions
+    of the eigenvalues of D_λ(k). ``None`` for H beyond ``max_order`` elements and not S_n.
 
     Args:
         occupations: how many points are in which level.
-        num_points: n.
         order: H.
         traces: ``traces(key, n)``, χ_λ(k^n) for all k.
         max_order: of H.
@@ -92,9 +90,7 @@ def set_counts(
     kinds = Counter(tuple(sorted(n for n, *_ in one)) for one in cycles_of(moves))
     averages = []
     for one in occupations:
-        total = sum(
-            times * _coefficient(one, cycles, num_points, traces) for cycles, times in kinds.items()
-        )
+        total = sum(times * _coefficient(one, cycles, traces) for cycles, times in kinds.items())
         averages.append(float(np.mean(total)) / len(moves.images))
     return integral(averages)
 
@@ -113,7 +109,6 @@ def _complete(one: Occupation, traces: Callable[[Hashable, int], np.ndarray]) ->
 def _coefficient(
     one: Occupation,
     cycles: Iterable[int],
-    num_points: int,
     traces: Callable[[Hashable, int], np.ndarray],
 ) -> np.ndarray:
     """Of Π t_λ^{c_λ}, by one pass over the cycles."""

@@ -186,7 +186,7 @@ def _chosen_route(action: Action, route: str) -> str:
         raise ValueError(f"route: expected 'auto' or one of {ROUTES} and got {route!r}.")
     if route == "orbits" and not monomial:
         raise ValueError(
-            "route: 'orbits' needs a group that permutes eigenfunctions up to phases (a coordinate group "
+            "route: 'orbits' needs a group that permutes eigenfunctions up to phases (coordinate groups "
             "on a torus, signed permutations on a box, a hypercube, a Gaussian space or graphs, "
             f"permutations of the points of a set); use '{constraints}'."
         )
@@ -211,7 +211,7 @@ def _by_plane_waves(action: Action, levels: Sequence[Level], memory_limit: int) 
     counts, source = level_counts(action, levels)
     if counts is None:
         counts, source = orbit_counts(found, levels), "orbits"
-    table, norms = invariant_plane_waves(space, found)
+    table, eigenvalues = invariant_plane_waves(space, found)
     residual = worst_residual(table, found)
     # Waves are shared by no two functions except the real and imaginary part of one orbit, which
     # are orthogonal: the rank is the number of functions of nonzero norm.
@@ -220,7 +220,7 @@ def _by_plane_waves(action: Action, levels: Sequence[Level], memory_limit: int) 
         space,
         action,
         table,
-        jnp.asarray(norms * space.unit_eigenvalue, float),
+        jnp.asarray(eigenvalues, float),
         sum(level.multiplicity for level in levels),
         "orbits",
         Certificate(sum(counts), source, rank, math.inf, residual),

@@ -51,7 +51,13 @@ from symjax_learn.invariants.characters import (
     set_counts,
     signed_place_counts,
 )
-from symjax_learn.invariants.monomial import SignedAffine, cycles_of, find_rows, signed_affine
+from symjax_learn.invariants.monomial import (
+    IntegerAffine,
+    SignedAffine,
+    cycles_of,
+    find_rows,
+    signed_affine,
+)
 from symjax_learn.invariants.pairs import shares, sides
 from symjax_learn.invariants.routes.averaging import averages
 from symjax_learn.invariants.routes.orbit_sums import signed_orbit_counts, signed_orbits
@@ -77,7 +83,8 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     SO(n), O(n), SU(n) and tori by Weyl's integration formula, for products from their factors. On boxes,
     hypercubes and graphs by the cycles of g with their signs, on sets by those of the points and the
     eigenvalues of each point's matrices. Else by exact orbits, of frequencies or of other functions, or
-    for any finite group by the average of tr D(g).
+    for any finite group by the average of tr D(g). On a lattice that is not cubic tr D(g) is a sum over
+    the frequencies that g fixes, which are enumerated.
 
     Args:
         space: the space.
@@ -159,7 +166,8 @@ def _counts_by_space(action: Action, levels: Sequence[Level]) -> tuple[list[int]
 
 
 def _torus_counts(action: Action, levels: Sequence[Level]) -> tuple[list[int] | None, Source]:
-    if isinstance(action.group.sampler, YoungSampler | SignedSampler):
+    assert isinstance(action.space, Torus)
+    if isinstance(action.group.sampler, YoungSampler | SignedSampler) and action.space.is_cubic:
         norms = [level_norm(level) for level in levels]
         series = _orbit_series(action.group.sampler, max(norms), _torus_weights)
         return [series[norm] for norm in norms], "molien"
@@ -246,7 +254,6 @@ def _set_counts(
             sizes = {key: np.full(1, float(level.multiplicity)) for key, level in single.items()}
             found = set_counts(
                 occupations,
-                space.num_points,
                 order.group,
                 lambda key, _: sizes[key],
                 MAX_CHARACTER_ORDER,
@@ -255,7 +262,7 @@ def _set_counts(
             moving = Action(space.space, points.group)
             blocks = moving.representations(list(single.values()), points.group.elements())
             traces = power_traces(dict(zip(single, blocks, strict=True)))
-            found = set_counts(occupations, space.num_points, order.group, traces, MAX_CHARACTER_ORDER)
+            found = set_counts(occupations, order.group, traces, MAX_CHARACTER_ORDER)
     if found is None:
         return None, "none"
     ends = np.cumsum([0, *(len(occupations_of(level)) for level in levels)]).tolist()
@@ -289,8 +296,7 @@ def counted_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -
 def orbit_counts(found: TorusOrbits, levels: Sequence[Level]) -> list[int]:
     """Invariants of each level as orbits that carry one."""
     first = np.unique(found.orbits.labels, return_index=True)[1]
-    counted = Counter(found.norms[first[found.orbits.carries]].tolist())
-    return [counted[level_norm(level)] for level in levels]
+    return np.bincount(found.places[first[found.orbits.carries]], minlength=len(levels)).tolist()
 
 
 def _torus_weights(max_norm: int, signed: bool) -> list[int]:
@@ -390,6 +396,7 @@ def _monomial_count(group: AbstractGroup, degree: int) -> int:
     edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, degree + d - 1)))
     exponents = np.diff(edges, axis=1) - 1
     generators = signed_affine(group, group.generators)
+    assert isinstance(generators, SignedAffine)
     moved = np.empty((len(generators.images), *exponents.shape), np.int64)
     for row, images in enumerate(generators.images):
         moved[row][:, images] = exponents
@@ -400,11 +407,37 @@ def _monomial_count(group: AbstractGroup, degree: int) -> int:
 def _character_counts(action: Action, levels: Sequence[Level]) -> list[int]:
     """Burnside: the average over G of the trace on each level."""
     elements = signed_affine(action.group, action.elements())
+    assert isinstance(action.space, Torus)
+    if isinstance(elements, IntegerAffine) or not action.space.is_cubic:
+        return _fixed_counts(action.space, elements, levels)
     norms = [level_norm(level) for level in levels]
     total = np.zeros(max(norms) + 1)
     for cycles, multiplicity in Counter(_cycle_types(elements)).items():
         total += multiplicity * _trace_series(cycles, elements.denominator, max(norms))
     return integral((total[norms] / len(elements.images)).tolist())
+
+
+def _fixed_counts(
+    space: Torus, elements: SignedAffine | IntegerAffine, levels: Sequence[Level]
+) -> list[int]:
+    """The same from the frequencies that each element fixes: Σ over k = A^{−T}k of exp(−2πi k·b).
+
+    How often each phase occurs on each level is counted in integers.
+
+    Cost: |G|·D·d, and D·d² for each different A.
+    """
+    frequencies, places = space.frequencies(levels)
+    wide, denominator = frequencies.astype(np.int64), elements.denominator
+    occurring = np.zeros(len(levels) * denominator, np.int64)
+    linear_parts, part_of = np.unique(elements.matrices, axis=0, return_inverse=True)
+    for part, matrix in enumerate(linear_parts):
+        fixed = (wide @ matrix == wide).all(axis=1)  # Aᵀk = k
+        for shift in elements.shifts[part_of.ravel() == part]:
+            phases = wide[fixed] @ shift % denominator
+            occurring += np.bincount(places[fixed] * denominator + phases, minlength=len(occurring))
+    cosines = np.cos(2 * np.pi * np.arange(denominator) / denominator)
+    traces = occurring.reshape(len(levels), denominator) @ cosines
+    return integral((traces / len(elements.shifts)).tolist())
 
 
 def _cycle_types(elements: SignedAffine) -> list[tuple[tuple[int, int], ...]]:

@@ -13,6 +13,7 @@ from symjax_learn.algebra.lie import TranslationGroup
 from symjax_learn.algebra.products import ProductGroup, WreathGroup
 from symjax_learn.geometry.box import Box
 from symjax_learn.geometry.graphs import Graphs
+from symjax_learn.geometry.homogeneous import Grassmannian, Stiefel
 from symjax_learn.geometry.labels import Labels
 from symjax_learn.geometry.product import Product, split_points
 from symjax_learn.geometry.rotations import RotationGroup
@@ -35,12 +36,12 @@ def move(space: AbstractSpace, group: AbstractGroup, g: Element, points: Array) 
             return _move_torus(space, group, g, points)
         case Box():  # about its centre, so that a sign reflects it
             return jnp.asarray(group.apply(g, points - 0.5)) + 0.5
-        case Graphs():
-            return _move_nodes(group, g, points)
+        case Graphs() | Grassmannian():
+            return _conjugate(group, g, points)
         case Labels() | AbstractVertices():
             return _move_vertices(group, g, points)
-        case RotationGroup():
-            return _move_rotations(space, group, g, points)
+        case RotationGroup() | Stiefel():
+            return _move_sides(space, group, g, points)
         case _:
             return jnp.asarray(group.apply(g, points))
 
@@ -53,8 +54,8 @@ def _move_torus(space: Torus, group: AbstractGroup, g: Element, x: Array) -> Arr
     return moved + shift
 
 
-def _move_nodes(group: AbstractGroup, g: Element, a: Array) -> Array:
-    """PAPᵀ."""
+def _conjugate(group: AbstractGroup, g: Element, a: Array) -> Array:
+    """gxgᵀ."""
     rows = _with_axes(group, g, 1)
     return group.apply(rows, group.apply(rows, a).mT).mT
 
@@ -72,14 +73,14 @@ def _move_vertices(group: AbstractGroup, g: Element, x: Array) -> Array:
     return jnp.where(inside[..., None], found, jnp.nan)
 
 
-def _move_rotations(space: RotationGroup, group: AbstractGroup, g: Element, x: Array) -> Array:
-    """Lx, or LxR⁻¹ for a pair (L, R)."""
+def _move_sides(space: RotationGroup | Stiefel, group: AbstractGroup, g: Element, x: Array) -> Array:
+    """LxRᵀ."""
     left, right = sides(space, group)
-    assert left.group is not None
-    moved = left.group.apply(_with_axes(left.group, left.element(g), 1), x.mT).mT
-    if right.group is None:
-        return moved
-    return right.group.apply(_with_axes(right.group, right.element(g), 1), moved)
+    if left.group is not None:
+        x = left.group.apply(_with_axes(left.group, left.element(g), 1), x.mT).mT
+    if right.group is not None:
+        x = right.group.apply(_with_axes(right.group, right.element(g), 1), x)
+    return x
 
 
 def _move_factors(space: Product, group: AbstractGroup, g: Element, x: Array) -> Array:

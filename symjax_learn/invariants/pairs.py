@@ -23,6 +23,7 @@ from symjax_learn.geometry.box import Box
 from symjax_learn.geometry.discrete import DiscreteSpace
 from symjax_learn.geometry.gaussian import Gaussian
 from symjax_learn.geometry.graphs import Graphs
+from symjax_learn.geometry.homogeneous import Grassmannian, Stiefel
 from symjax_learn.geometry.hypercube import Hypercube
 from symjax_learn.geometry.labels import Labels
 from symjax_learn.geometry.mesh import Mesh
@@ -33,7 +34,7 @@ from symjax_learn.geometry.spaces import AbstractSpace
 from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
 from symjax_learn.geometry.vertices import AbstractVertices
-from symjax_learn.invariants.monomial import factors
+from symjax_learn.invariants.monomial import factors, no_torus_isometry
 
 # A permutation of vertices is a symmetry to this relative accuracy of weights and matrix.
 _SYMMETRIC = 1e-9
@@ -70,6 +71,8 @@ _FITS: dict[type[AbstractSpace], _Fit] = {
     DiscreteSpace: _Fit(_PERMUTATIONS, lambda space: (space.num_vertices,)),
     Mesh: _Fit(_PERMUTATIONS, lambda space: (space.num_vertices,)),
     RotationGroup: _Fit(_LINEAR, lambda _: (3, 6)),
+    Stiefel: _Fit(_LINEAR, lambda space: (*space.point_shape, sum(space.point_shape))),
+    Grassmannian: _Fit(_LINEAR, lambda space: space.point_shape[:1]),
 }
 
 
@@ -94,12 +97,15 @@ class Share(NamedTuple):
         return g[start] if stop == start + 1 else g[start:stop]
 
 
-def sides(space: AbstractSpace, group: AbstractGroup) -> tuple[Share, Share]:
-    """The factors that act from the left and from the right on the rotation group."""
-    whole = Share(space, group, None)
-    if group.degree == 3:
-        return whole, Share(space, None, (0, 0))
-    (split,) = _splits(group, [(3,), (3,)])
+def sides(space: RotationGroup | Stiefel, group: AbstractGroup) -> tuple[Share, Share]:
+    """The factors L and R that act by x ↦ LxRᵀ; on rotations one group alone acts from the left."""
+    rows, columns = space.point_shape
+    whole, none = Share(space, group, None), Share(space, None, (0, 0))
+    if group.degree == rows:
+        return whole, none
+    if group.degree == columns:
+        return none, whole
+    (split,) = _splits(group, [(rows,), (columns,)])
     left, right = (Share(space, *one) for one in split)
     return left, right
 
@@ -205,7 +211,7 @@ def unfit(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
         return TypeError(f"group: {kind} has no action of its own on {name}; {known}.")
     degrees = [degree for degree in fit.degrees(space) if degree]
     if group.degree not in degrees:
-        if isinstance(space, RotationGroup | Graphs | Labels | AbstractVertices):
+        if isinstance(space, RotationGroup | Stiefel | Graphs | Labels | AbstractVertices):
             wanted = " or ".join(str(degree) for degree in degrees)
             return ValueError(
                 f"group: its degree is {group.degree} and {name} needs {wanted}; make the group of that "
@@ -221,36 +227,23 @@ def unfit(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
 def _no_isometry(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
     """Why a group of the right kind and degree does not act by isometries."""
     if isinstance(space, Torus):
-        return _no_torus_isometry(group)
-    if isinstance(space, RotationGroup):
-        return _no_rotation(space, group)
+        return no_torus_isometry(space, group)
+    if isinstance(space, RotationGroup | Stiefel):
+        return _no_sides(space, group)
     if isinstance(space, AbstractVertices):
         return _no_automorphism(space, group)
     return None
 
 
-def _no_torus_isometry(group: AbstractGroup) -> Exception | None:
-    for part in factors(group):
-        if not isinstance(part, AffineTorusGroup):
-            continue
-        matrices = np.asarray(part.generators.matrix)
-        grams = np.einsum("gji,gjk->gik", matrices, matrices)
-        bad = np.flatnonzero((grams != np.eye(part.degree, dtype=int)).any(axis=(1, 2)))
-        if len(bad):
-            return ValueError(
-                f"group: generator {bad[0]} has the linear part {matrices[bad[0]].tolist()}, which is "
-                "no isometry of the cubic torus (AᵀA is not the identity); it may belong to another "
-                "lattice, such as the hexagonal one."
-            )
-    return None
-
-
-def _no_rotation(space: RotationGroup, group: AbstractGroup) -> Exception | None:
-    if group.degree == 6 and not list(_splits(group, [(3,), (3,)])):
+def _no_sides(space: RotationGroup | Stiefel, group: AbstractGroup) -> Exception | None:
+    rows, columns = space.point_shape
+    if group.degree == rows + columns and not list(_splits(group, [(rows,), (columns,)])):
         return ValueError(
             f"group: its factors have the degrees {_factor_degrees(group)}, and a pair (L, R) that acts "
-            "by x ↦ LxR⁻¹ has 3 and 3; give direct_product(L, R)."
+            f"by x ↦ LxRᵀ has {rows} and {columns}; give direct_product(L, R)."
         )
+    if isinstance(space, Stiefel):
+        return None
     for side in sides(space, group):
         if side.group is None or not side.group.num_generators:
             continue

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level
 from symjax_learn.geometry.torus import Torus
-from symjax_learn.invariants.monomial import SignedAffine, find_rows
+from symjax_learn.invariants.monomial import IntegerAffine, SignedAffine, find_rows
 
 # D(g) by least squares must reproduce φ(g⁻¹x) to this accuracy (float64).
 _FIT_TOLERANCE = 1e-8
@@ -21,24 +21,24 @@ Values = Callable[[Array], Array]
 
 
 def torus_representation(
-    space: Torus, level: Level, elements: SignedAffine
+    space: Torus, level: Level, elements: SignedAffine | IntegerAffine
 ) -> Float[np.ndarray, "batch m m"]:
-    """D(g) on one level of the cubic torus, from the frequencies that g permutes."""
+    """D(g) on one level of the torus, from the frequencies that g permutes."""
     (half,) = space.half_frequencies([level])
-    if level.key == 0:
-        return np.ones((len(elements.images), 1, 1))
+    if not half.any():
+        return np.ones((len(elements.shifts), 1, 1))
     moved = elements.move_frequencies(half)
     angles = 2 * np.pi * elements.phases(moved) / elements.denominator
-    # cos and sin of Ak are those of its representative ±Ak, the sine with the sign.
+    # cos and sin of k' = A^{−T}k are those of its representative ±k', the sine with the sign.
     leading = np.take_along_axis(moved, np.argmax(moved != 0, axis=2)[..., None], axis=2)[..., 0]
     sign = np.sign(leading).astype(float)
     targets = find_rows(half, moved * np.sign(leading)[..., None])
     h = len(half)
     batch, columns = np.ogrid[: len(moved), :h]
     matrices = np.zeros((len(moved), 2 * h, 2 * h))
-    matrices[batch, targets, columns] = np.cos(angles)  # T cos_k = Re χ cos_Ak − Im χ sin_Ak
+    matrices[batch, targets, columns] = np.cos(angles)  # T cos_k = Re χ cos_k' − Im χ sin_k'
     matrices[batch, targets + h, columns] = -np.sin(angles) * sign
-    matrices[batch, targets, columns + h] = np.sin(angles)  # T sin_k = Im χ cos_Ak + Re χ sin_Ak
+    matrices[batch, targets, columns + h] = np.sin(angles)  # T sin_k = Im χ cos_k' + Re χ sin_k'
     matrices[batch, targets + h, columns + h] = np.cos(angles) * sign
     return matrices
 

@@ -49,8 +49,11 @@ def placed_moves(space: AbstractSpace, group: AbstractGroup, g: Element) -> Sign
     if isinstance(space, Sets):
         order, _ = shares(space, group)
         assert order.group is not None
-        return signed_affine(order.group, order.element(g))
+        moves = signed_affine(order.group, order.element(g))
+        assert isinstance(moves, SignedAffine)
+        return moves
     moves = signed_affine(group, g)
+    assert isinstance(moves, SignedAffine)
     if not isinstance(space, Graphs):
         return moves
     i, j = np.triu_indices(space.num_nodes, 1)

@@ -1,32 +1,51 @@
-"""Route ``orbits``: invariants of groups that permute plane waves up to phases, exact."""
+"""Route ``orbits``: invariants of groups that permute plane waves up to phases, exact.
+
+For g: x ↦ Ax + b in lattice coordinates T_g e_k = exp(−2πi k'·b) e_{k'} with k' = A^{−T}k. An orbit of
+frequencies carries one invariant function, or none: none exactly where an element returns to a frequency
+with another phase, that is k·b is no integer for some g with A^{−T}k = k. Such a k is a *systematic
+absence*: the Fourier coefficient at k of every invariant density vanishes, in crystallography the
+structure factor. Where the orbit carries a function, that of the density of general positions does not
+vanish identically: the rules are the reflection conditions of the general position. Atoms on special
+positions may extinguish more, which is a property of the density and not of the group.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from symjax_learn._chunks import refuse_beyond
 from symjax_learn.algebra.orbits import MonomialOrbits, monomial_orbits
 from symjax_learn.geometry.spaces import Level
-from symjax_learn.geometry.torus import (
-    PlaneWaveSums,
-    Torus,
-    integer_vectors,
-    level_norm,
-    plane_wave_sums,
-)
+from symjax_learn.geometry.torus import PlaneWaveSums, Torus, plane_wave_sums
 from symjax_learn.invariants.action import Action
-from symjax_learn.invariants.monomial import SignedAffine, find_rows, signed_affine, translations
+from symjax_learn.invariants.monomial import (
+    IntegerAffine,
+    SignedAffine,
+    find_rows,
+    signed_affine,
+    translations,
+)
 
 
 class TorusOrbits(NamedTuple):
-    """The orbits on all frequencies of some levels, with what acts on them."""
+    """The orbits on all frequencies of some levels, with what acts on them.
+
+    Attributes:
+        orbits: of the generators on the frequencies.
+        frequencies: in lexicographic order, ``(D, d)``.
+        places: of the level of each frequency among ``levels``.
+        levels: the levels.
+        generators: of the group, without its translations.
+        targets: where each generator sends each frequency.
+    """
 
     orbits: MonomialOrbits
     frequencies: Int[np.ndarray, "D d"]
-    norms: Int[np.ndarray, " D"]
-    generators: SignedAffine
+    places: Int[np.ndarray, " D"]
+    levels: Sequence[Level]
+    generators: SignedAffine | IntegerAffine
     targets: Int[np.ndarray, "k D"]
 
 
@@ -42,14 +61,12 @@ def torus_orbits(
         "eigenfunctions and",
         "Lower it, or raise memory_limit.",
     )
-    frequencies = integer_vectors(space.dimension, max(level_norm(level) for level in levels))
-    norms = np.sum(frequencies.astype(np.int64) ** 2, axis=1)
-    kept = np.isin(norms, [level_norm(level) for level in levels])
+    frequencies, places = space.frequencies(levels)
     # Translations leave the waves that are constant along their directions.
-    kept &= ~(frequencies.astype(np.int64) @ translations(action.group).T).any(axis=1)
-    frequencies, norms = frequencies[kept], norms[kept]
+    kept = ~(frequencies.astype(np.int64) @ translations(action.group).T).any(axis=1)
+    frequencies, places = frequencies[kept], places[kept]
     generators = signed_affine(action.group, action.generators)
-    targets = np.empty((len(generators.images), len(frequencies)), np.int64)
+    targets = np.empty((len(generators.shifts), len(frequencies)), np.int64)
     phases = np.empty_like(targets)
     for row in range(len(targets)):  # one generator at a time: the moved table is large
         one = generators.single(row)
@@ -57,13 +74,13 @@ def torus_orbits(
         phases[row] = one.phases(moved)[0]
         targets[row] = find_rows(frequencies, moved[0])
     orbits = monomial_orbits(targets, phases, generators.denominator)
-    return TorusOrbits(orbits, frequencies, norms, generators, targets)
+    return TorusOrbits(orbits, frequencies, places, levels, generators, targets)
 
 
 def invariant_plane_waves(
     space: Torus, found: TorusOrbits
-) -> tuple[PlaneWaveSums, Int[np.ndarray, " D"]]:
-    """Real orthonormal invariants, and |k|² of each, ascending.
+) -> tuple[PlaneWaveSums, Float[np.ndarray, " D"]]:
+    """Real orthonormal invariants, and the eigenvalue of each, ascending.
 
     From an orbit O ≠ −O the real and the imaginary part; from O = −O one function, after fixing the
     overall phase. Either way φ(x) = √(2/h) Σ cos 2π(k·x/period + t) over h waves.
@@ -89,14 +106,14 @@ def invariant_plane_waves(
     is_second = np.concatenate([np.zeros(len(waves), int), np.ones(len(pairs), int)])
 
     # Number the functions by level, then by orbit, the real part before the imaginary one.
-    orbit_norms = found.norms[representatives]
-    keys = np.stack([orbit_norms[labels[rows]], representatives[labels[rows]], is_second], axis=1)
+    keys = np.stack([found.places[rows], representatives[labels[rows]], is_second], axis=1)
     functions, owners, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     order = np.argsort(owners.ravel(), kind="stable")
     frequencies = found.frequencies[rows[order]]
-    amplitudes = np.where(functions[:, 0] == 0, 1.0, np.sqrt(2 / counts))
+    eigenvalues = np.asarray([level.eigenvalue for level in found.levels])[functions[:, 0]]
+    amplitudes = np.where(eigenvalues == 0, 1.0, np.sqrt(2 / counts))
     table = plane_wave_sums(space, frequencies, times[order], owners.ravel()[order], amplitudes)
-    return table, functions[:, 0]
+    return table, eigenvalues
 
 
 def worst_residual(table: PlaneWaveSums, found: TorusOrbits) -> float:
@@ -112,7 +129,7 @@ def worst_residual(table: PlaneWaveSums, found: TorusOrbits) -> float:
     values = np.concatenate([np.where(moving, half, amplitudes), half[moving].conj()])
     owner_of = np.concatenate([owners, owners[moving]])
     coded = np.concatenate([signed, owner_of[:, None]], axis=1)
-    for row in range(len(generators.images)):
+    for row in range(len(generators.shifts)):
         one = generators.single(row)
         moved = one.move_frequencies(coded[:, :-1])
         phase = np.exp(2j * np.pi * one.phases(moved)[0] / one.denominator)
