@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Key, Precise, precise
+from symjax_learn._types import AnyArray, FloatArray, Key, Precise, precise
 from symjax_learn.geometry.labels import (
     MAX_POINTS,
     TabulatedFunctions,
     check_indices,
+    nearest_indices,
     tabulated,
     uniform_indices,
 )
@@ -182,6 +183,10 @@ class DiscreteSpace(AbstractSpace):
     def check(self, points: AnyArray) -> None:
         """Every point is one of 0, 1, …, n − 1."""
         check_indices(self, points, self.num_vertices)
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch 1"]:
+        """The nearest index, which says nothing of the graph; of two equally near ones the even one."""
+        return nearest_indices(self, points, self.num_vertices)
 
 
 def _checked_matrix(laplacian: Any) -> Any:
