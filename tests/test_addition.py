@@ -27,7 +27,7 @@ SPACES = {
     "gaussian": (sj.Gaussian(3), 5),
     "disc": (sj.Ball(2), 60),
     "ball of radius 2": (sj.Ball(4, 2.0), 12),
-    "SO(3)": (sj.RotationGroup(), 42),
+    "SO(3)": (sj.RotationGroup(), 12),
     "cube": (sj.Hypercube(7), 14),
     "graphs": (sj.Graphs(4), 8),
     "labels": (sj.Labels(5), 5),
@@ -116,7 +116,7 @@ def test_some_levels_in_another_order(space, levels):
     found = kernels(space, chosen)(x, y)
     whole = kernels(space, levels)(x, y)
     np.testing.assert_allclose(found, whole[:, jnp.asarray([-1, 0])], rtol=100 * EXACT, atol=100 * EXACT)
-    np.testing.assert_array_equal(kernels(space, levels[:1])(x, y), np.ones((6, 1)))
+    np.testing.assert_allclose(kernels(space, levels[:1])(x, y), np.ones((6, 1)), rtol=EXACT)
 
 
 def special(name, space):
@@ -132,24 +132,27 @@ def special(name, space):
 
 
 @pytest.mark.skipif(not X64, reason="the same polynomials in float32")
-@pytest.mark.parametrize(
-    "name", ["S²", "S¹", "T³ of period 1", "box", "gaussian", "disc", "SO(3)", "cube"]
-)
+@pytest.mark.parametrize("name", ["S²", "T³ of period 1", "gaussian", "disc", "SO(3)"])
 def test_gradients_are_finite_and_those_of_the_sums(name):
     space, bound = SPACES[name]
     levels = space.levels(bound)
     x, y = special(name, space)
 
+    weights = jnp.asarray(np.random.default_rng(0).normal(size=len(levels)), float)
+
     def slope(kernel):
-        return jax.jit(jax.vmap(jax.jacrev(kernel)))(x, y)
+        return jax.jit(jax.vmap(jax.grad(lambda x, y: weights @ kernel(x, y))))(x, y)
 
     found = slope(lambda x, y: space.reproducing_kernels(levels, x, y))
     assert bool(jnp.isfinite(found).all())
     expected = slope(lambda x, y: explicit(name)(x[None], y[None])[0, 0])
     if name == "SO(3)":  # along the group
-        turns = np.asarray([[[0, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [1, 0, 0], [0, 0, 0]]])
+        turns = np.asarray(
+            [[[0, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [1, 0, 0], [0, 0, 0]]], float
+        )
         found, expected = (
-            np.einsum("blij,bik,gkj->blg", slopes, x, turns) for slopes in (found, expected)
+            np.einsum("bij,bik,gkj->bg", np.asarray(slopes), np.asarray(x), turns)
+            for slopes in (found, expected)
         )
     scale = np.abs(expected).max()
     np.testing.assert_allclose(found / scale, expected / scale, atol=1e-10)
@@ -176,7 +179,7 @@ def test_a_torus_of_a_hundred_dimensions():
     space = sj.Torus(100)
     levels = space.levels(6)
     assert levels[-1].multiplicity > 7e10
-    x, y = np.asarray(points(space), np.float64), np.asarray(points(space, 1), np.float64)
+    x, y = (np.array(points(space, seed), np.float64) for seed in (0, 1))
     y[0], y[1] = x[0], x[1]
     y[1, :3] += 0.5
     x, y = jnp.asarray(x, float), jnp.asarray(y, float)
@@ -258,8 +261,24 @@ def test_the_sphere_is_stable_to_degree_150(dtype):
     cosines = np.sum(left * right, axis=1) / np.sqrt((left**2).sum(1) * (right**2).sum(1))
     degrees = np.arange(151)
     errors = np.abs(found / (2 * degrees + 1) - eval_legendre(degrees, cosines[:, None]))
-    assert errors[:, :11].max() < (2e-6 if dtype == jnp.float32 or not X64 else 1e-14)
+    assert errors[:, :11].max() < (1e-5 if dtype == jnp.float32 or not X64 else 1e-14)
     assert errors.max() < (2e-4 if dtype == jnp.float32 or not X64 else 1e-12)
+
+
+def test_characters_of_rotations_to_degree_30():
+    space = sj.RotationGroup()
+    levels = space.levels(30 * 31)
+    angles = np.asarray([0.1, 1.0, 2.0, 3.0])
+    c, s, zero, one = np.cos(angles), np.sin(angles), np.zeros(4), np.ones(4)
+    turns = np.stack([[c, -s, zero], [s, c, zero], [zero, zero, one]]).transpose(2, 0, 1)
+    x = points(space, 0, 4)
+    y = jnp.matmul(x, jnp.asarray(turns, float), precision="highest")
+    found = relative(kernels(space, levels)(x, y), levels)
+    degrees = np.arange(31)
+    expected = (
+        np.sin((degrees + 0.5) * angles[:, None]) / np.sin(angles[:, None] / 2) / (2 * degrees + 1)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-12 if X64 else 1e-3)
 
 
 def test_they_compose_under_the_transformations():
@@ -315,7 +334,8 @@ def test_projections_are_points_and_idempotent(space):
     x = points(space, 4)
     np.testing.assert_allclose(space.project(x), x, atol=10 * EXACT)
     assert bool(jnp.isnan(space.project(z.at[0, 0].set(jnp.nan))[0, 0]).all())
-    np.testing.assert_array_equal(jax.jit(space.project)(z), found)
+    compiled = jax.jit(lambda z: space.project(z))(z)
+    np.testing.assert_allclose(compiled, found, atol=10 * EXACT)
 
 
 def test_no_point_of_the_space_is_nearer(name, space):
@@ -327,6 +347,13 @@ def test_no_point_of_the_space_is_nearer(name, space):
         np.testing.assert_allclose(turns, np.round(turns), atol=10 * EXACT)
         return
     z = scattered(space, 3, 40)
+    if name == "product":  # of a circle likewise; the other product is tested below
+        blocks = [
+            factor.project(z[:, i:j])
+            for factor, i, j in zip(space.spaces, (0, 3, 4), (3, 4, 5), strict=True)
+        ]
+        np.testing.assert_array_equal(space.project(z), np.concatenate(blocks, axis=1))
+        return
     z = z + 2 * (name in ("labels", "cycle"))
     found = space.project(z)
     if name in FINITE:
