@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,9 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, Key, checked_count
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
+from symjax_learn._types import AnyArray, FloatArray, Key, checked_count
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractKernels,
+    AbstractSpace,
+    Level,
+    check_finite,
+    checked_points,
+)
 from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics, harmonic_dimension
+from symjax_learn.geometry.zonal import ZonalKernels, inner, unit_vectors, zonal_kernels
 
 # A truncation keeps an eigenvalue that exceeds it by this relative rounding.
 _RELATIVE = 1e-9
@@ -76,21 +84,67 @@ class BallHarmonics(AbstractFunctions):
         Cost per point: that of the harmonics, one product for each function, and degrees·roots·terms for
         the radial functions.
         """
-        dtype, unit = points.dtype, points / self.radius
-        square = jnp.sum(unit**2, axis=1)[None]
-
-        def climb(pair: tuple[Array, Array], factors: tuple[Array, Array, Array]):
-            below, here = pair
-            slope, offset, fall = (factor.astype(dtype)[:, None] for factor in factors)
-            return (here, (slope * square - offset) * here - fall * below), here
-
-        first = jnp.ones((self.coefficients.shape[0], points.shape[0]), dtype)
-        factors = (self.slopes, self.offsets, self.falls)
-        _, polynomials = jax.lax.scan(climb, (jnp.zeros_like(first), first), factors)
-        radial = jnp.einsum(
-            "lkn,nlb->lkb", self.coefficients.astype(dtype), polynomials, precision="highest"
-        ).reshape(-1, points.shape[0])
+        unit = points / self.radius
+        recurrence = (self.slopes, self.offsets, self.falls)
+        radial = _radial_values(self.coefficients, recurrence, jnp.sum(unit**2, axis=1))
         return radial[self.shells] * self.harmonics.rows(unit)[self.angles]
+
+
+class BallKernels(AbstractKernels):
+    """K(x, y) = p(|x|²) p(|y|²) K_l(x, y), K_l of the sphere's harmonics r^l Y and p as in φ = p·r^l Y.
+
+    Attributes:
+        zonal: K_l of the degrees that occur.
+        coefficients: as of :class:`BallHarmonics`,
+        slopes: and
+        offsets: and
+        falls: likewise.
+        shells: for each level its row among (degree, root), and
+        degrees: its row among the degrees.
+        radius: of the ball.
+    """
+
+    zonal: ZonalKernels
+    coefficients: Float[Array, "l k n"]
+    slopes: Float[Array, "n l"]
+    offsets: Float[Array, "n l"]
+    falls: Float[Array, "n l"]
+    shells: Int[Array, " L"]
+    degrees: Int[Array, " L"]
+    radius: float = eqx.field(static=True)
+    num_levels: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """The zonal kernels, and the levels."""
+        return self.zonal.width + 2 * self.num_levels
+
+    def rows(self, x: Array, y: Array) -> Array:
+        """``(*batch, d)`` twice ``-> (num_levels, *batch)``. Cost per pair: 3 products per level."""
+        x, y = x / self.radius, y / self.radius
+        recurrence = (self.slopes, self.offsets, self.falls)
+        at_x, at_y = (
+            _radial_values(self.coefficients, recurrence, inner(points, points))[self.shells]
+            for points in (x, y)
+        )
+        return at_x * at_y * self.zonal.rows(x, y)[self.degrees]
+
+
+def _radial_values(
+    coefficients: Float[Array, "l k n"], recurrence: tuple[Array, Array, Array], square: Array
+) -> Array:
+    """The radial functions without their factor r^l, ``(l·k, *batch)``, from r² ``(*batch)``."""
+    dtype, ones = square.dtype, [1] * square.ndim
+
+    def climb(pair: tuple[Array, Array], factors: tuple[Array, Array, Array]):
+        below, here = pair
+        slope, offset, fall = (factor.astype(dtype).reshape(-1, *ones) for factor in factors)
+        return (here, (slope * square[None] - offset) * here - fall * below), here
+
+    first = jnp.ones((coefficients.shape[0], *square.shape), dtype)
+    _, polynomials = jax.lax.scan(climb, (jnp.zeros_like(first), first), recurrence)
+    values = jnp.einsum("lkn,nl...->lk...", coefficients.astype(dtype), polynomials, precision="highest")
+    return values.reshape(-1, *square.shape)
 
 
 class Ball(AbstractSpace):
@@ -181,6 +235,46 @@ class Ball(AbstractSpace):
 
     def functions(self, levels: Sequence[Level]) -> BallHarmonics:
         """The eigenfunctions of these levels."""
+        table = self._radial_table(levels)
+        degrees, num_roots = table.degrees, table.coefficients.shape[1]
+        harmonics = [
+            Level(0.0, harmonic_dimension(self.dimension - 1, degree), degree) for degree in degrees
+        ]
+        sizes = [level.multiplicity for level in harmonics]
+        starts = list(itertools.accumulate(sizes, initial=0))
+        shells = [np.full(sizes[row], row * num_roots + column) for row, column in table.places]
+        angles = [np.arange(starts[row], starts[row + 1]) for row, _ in table.places]
+        return BallHarmonics(
+            harmonics=Sphere(self.dimension - 1).functions(harmonics),
+            coefficients=jnp.asarray(table.coefficients, float),
+            slopes=jnp.asarray(table.slopes, float),
+            offsets=jnp.asarray(table.offsets, float),
+            falls=jnp.asarray(table.falls, float),
+            shells=jnp.asarray(np.concatenate(shells), jnp.int32),
+            angles=jnp.asarray(np.concatenate(angles), jnp.int32),
+            radius=self.radius,
+            num_functions=sum(map(len, shells)),
+        )
+
+    def kernels(self, levels: Sequence[Level]) -> BallKernels:
+        """By the addition theorem of spherical harmonics: none is formed."""
+        table = self._radial_table(levels)
+        counts = [harmonic_dimension(self.dimension - 1, degree) for degree in table.degrees]
+        rows, columns = np.asarray(table.places).T
+        return BallKernels(
+            zonal=zonal_kernels(self.dimension - 1, table.degrees, counts),
+            coefficients=jnp.asarray(table.coefficients, float),
+            slopes=jnp.asarray(table.slopes, float),
+            offsets=jnp.asarray(table.offsets, float),
+            falls=jnp.asarray(table.falls, float),
+            shells=jnp.asarray(rows * table.coefficients.shape[1] + columns, jnp.int32),
+            degrees=jnp.asarray(rows, jnp.int32),
+            radius=self.radius,
+            num_levels=len(levels),
+        )
+
+    def _radial_table(self, levels: Sequence[Level]) -> "RadialTable":
+        """The radial functions of these levels."""
         dimension = self.dimension
         keys = [level_indices(level) for level in levels]
         degrees = sorted({degree for degree, _ in keys})
@@ -198,24 +292,9 @@ class Ball(AbstractSpace):
         for row, of_degree in enumerate(series):
             for column, values in enumerate(of_degree):
                 coefficients[row, column, : len(values)] = values
-        harmonics = [Level(0.0, harmonic_dimension(dimension - 1, degree), degree) for degree in degrees]
-        sizes = [level.multiplicity for level in harmonics]
-        starts = list(itertools.accumulate(sizes, initial=0))
-        shells = [np.full(sizes[row], row * num_roots + column) for row, column in places]
-        angles = [np.arange(starts[row], starts[row + 1]) for row, _ in places]
         orders = np.asarray(degrees) + dimension / 2 - 1
-        slopes, offsets, falls = _radial_recurrence(orders, np.asarray(num_terms))
-        return BallHarmonics(
-            harmonics=Sphere(dimension - 1).functions(harmonics),
-            coefficients=jnp.asarray(coefficients, float),
-            slopes=jnp.asarray(slopes, float),
-            offsets=jnp.asarray(offsets, float),
-            falls=jnp.asarray(falls, float),
-            shells=jnp.asarray(np.concatenate(shells), jnp.int32),
-            angles=jnp.asarray(np.concatenate(angles), jnp.int32),
-            radius=self.radius,
-            num_functions=sum(map(len, shells)),
-        )
+        recurrence = _radial_recurrence(orders, np.asarray(num_terms))
+        return RadialTable(degrees, places, coefficients, *recurrence)
 
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch d"]:
         """Uniform points: a uniform direction at the distance radius·U^{1/d}."""
@@ -235,6 +314,32 @@ class Ball(AbstractSpace):
                 f"points: row {bad[0]} has norm {norms[bad[0]]}, as {len(bad)} row(s) in all are off "
                 f"the ball of radius {self.radius}; scale the points, or take a larger radius."
             )
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch d"]:
+        """The point itself inside the ball, and x·radius/|x| outside of it."""
+        points = checked_points(self, points, "points")
+        outside = jnp.linalg.vector_norm(points, axis=-1, keepdims=True) > self.radius
+        return jnp.where(outside, self.radius * unit_vectors(jnp.where(outside, points, 1)), points)
+
+
+class RadialTable(NamedTuple):
+    """The radial functions of some levels, in float64.
+
+    Attributes:
+        degrees: that occur, ascending.
+        places: of each level the row of its degree, and which of the roots of that degree it is.
+        coefficients: as of :class:`BallHarmonics`,
+        slopes: and
+        offsets: and
+        falls: likewise.
+    """
+
+    degrees: list[int]
+    places: list[tuple[int, int]]
+    coefficients: Float[np.ndarray, "l k n"]
+    slopes: Float[np.ndarray, "n l"]
+    offsets: Float[np.ndarray, "n l"]
+    falls: Float[np.ndarray, "n l"]
 
 
 def level_indices(level: Level) -> tuple[int, int]:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, Key, checked_count
+from symjax_learn._types import AnyArray, FloatArray, Key, checked_count
 from symjax_learn.geometry.separable import (
+    AbstractSeparableKernels,
     coordinate_factors,
     coordinate_products,
     integer_keys,
@@ -51,10 +52,21 @@ class CosineProducts(AbstractFunctions):
 
     def rows(self, points: Float[Array, "batch d"]) -> Float[Array, "D batch"]:
         """``(batch, d) -> (num_functions, batch)``. Cost: s products and largest·d cosines."""
-        entries = jnp.arange(1, self.largest + 1, dtype=points.dtype)[:, None, None]
-        waves = math.sqrt(2) * cosine_of_turns(entries * (points.T / 2)[None])
-        table = jnp.concatenate([jnp.ones_like(points.T)[None], waves])
+        x = points.T
+        table = jnp.concatenate([jnp.ones_like(x)[None], _cosines(x, self.largest)])
         return coordinate_products(table.reshape(-1, points.shape[0]), self.factors)
+
+
+class CosineKernels(AbstractSeparableKernels):
+    """K_N(x, y) = Σ_{|k|² = N} Π_i c_{k_i}(x_i) c_{k_i}(y_i)."""
+
+    totals: tuple[int, ...] = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    def table(self, points: Float[Array, "*batch d"]) -> Float[Array, "d v r *batch"]:
+        """√2 cos(πvx_i)."""
+        waves = _cosines(jnp.moveaxis(points, -1, 0), len(self.sizes))
+        return jnp.swapaxes(waves, 0, 1)[:, :, None]
 
 
 class Box(AbstractSpace):
@@ -116,6 +128,11 @@ class Box(AbstractSpace):
             num_functions=factors.shape[1],
         )
 
+    def kernels(self, levels: Sequence[Level]) -> CosineKernels:
+        """By a product over the coordinates: no frequency is enumerated."""
+        totals = tuple(integer_keys(levels, "a box"))
+        return CosineKernels(totals=totals, sizes=tuple(_squares(max(totals))))
+
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch d"]:
         """Uniform points in [0, 1)^d."""
         return jax.random.uniform(key, (*shape, self.dimension))
@@ -133,6 +150,16 @@ class Box(AbstractSpace):
                 f"{int(outside.any(axis=1).sum())} row(s) in all leave the unit box; scale each "
                 "coordinate to [0, 1]."
             )
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch d"]:
+        """Each coordinate clipped to [0, 1]."""
+        return jnp.clip(checked_points(self, points, "points"), 0, 1)
+
+
+def _cosines(x: Array, largest: int) -> Array:
+    """√2 cos(πvx) for v = 1, …, largest, ``(largest, *x.shape)``."""
+    entries = jnp.arange(1, largest + 1, dtype=x.dtype).reshape(-1, *[1] * x.ndim)
+    return math.sqrt(2) * cosine_of_turns(entries * (x / 2)[None])
 
 
 def _squares(max_norm: int) -> list[int]:

@@ -9,8 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, Key, checked_count
-from symjax_learn.geometry.separable import coordinate_factors, coordinate_products, integer_keys
+from symjax_learn._types import AnyArray, FloatArray, Key, checked_count
+from symjax_learn.geometry.separable import (
+    AbstractSeparableKernels,
+    coordinate_factors,
+    coordinate_products,
+    integer_keys,
+)
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
     AbstractSpace,
@@ -47,17 +52,39 @@ class HermiteProducts(AbstractFunctions):
 
     def rows(self, points: Float[Array, "batch d"]) -> Float[Array, "D batch"]:
         """``(batch, d) -> (num_functions, batch)``. Cost: s products and 3·d·n for the table."""
-        x, roots = points.T, self.roots.astype(points.dtype)
-
-        def climb(pair: tuple[Array, Array], factors: tuple[Array, Array]):
-            (below, here), (root, following) = pair, factors
-            above = (x * here - root * below) / following
-            return (here, above), above
-
-        start = (jnp.zeros_like(x), jnp.ones_like(x))
-        _, table = jax.lax.scan(climb, start, (roots[:-1], roots[1:]))
-        table = jnp.concatenate([jnp.ones_like(x)[None], table])
+        x = points.T
+        table = jnp.concatenate([jnp.ones_like(x)[None], _hermite(x, self.roots)])
         return coordinate_products(table.reshape(-1, points.shape[0]), self.factors)
+
+
+class HermiteKernels(AbstractSeparableKernels):
+    """K_n(x, y) = Σ_{k_1 + … + k_d = n} Π_i h_{k_i}(x_i) h_{k_i}(y_i).
+
+    Attributes:
+        roots: √0, √1, …, up to the root of the largest n.
+    """
+
+    roots: Float[Array, " n"]
+    totals: tuple[int, ...] = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    def table(self, points: Float[Array, "*batch d"]) -> Float[Array, "d v r *batch"]:
+        """h_v(x_i)."""
+        values = _hermite(jnp.moveaxis(points, -1, 0), self.roots)
+        return jnp.swapaxes(values, 0, 1)[:, :, None]
+
+
+def _hermite(x: Array, roots: Float[Array, " n"]) -> Array:
+    """h_1(x), …, h_{n−1}(x), ``(n − 1, *x.shape)``."""
+    roots = roots.astype(x.dtype)
+
+    def climb(pair: tuple[Array, Array], factors: tuple[Array, Array]):
+        (below, here), (root, following) = pair, factors
+        above = (x * here - root * below) / following
+        return (here, above), above
+
+    start = (jnp.zeros_like(x), jnp.ones_like(x))
+    return jax.lax.scan(climb, start, (roots[:-1], roots[1:]))[1]
 
 
 class Gaussian(AbstractSpace):
@@ -118,6 +145,15 @@ class Gaussian(AbstractSpace):
             num_functions=factors.shape[1],
         )
 
+    def kernels(self, levels: Sequence[Level]) -> HermiteKernels:
+        """By a product over the coordinates: no degree vector is enumerated."""
+        totals = tuple(integer_keys(levels, "Gaussian"))
+        return HermiteKernels(
+            roots=jnp.asarray(np.sqrt(np.arange(max(totals) + 1)), float),
+            totals=totals,
+            sizes=tuple(range(1, max(totals) + 1)),
+        )
+
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch d"]:
         """Standard normal points."""
         return jax.random.normal(key, (*shape, self.dimension))
@@ -126,3 +162,7 @@ class Gaussian(AbstractSpace):
         """Every finite point of R^d belongs to the space."""
         checked_points(self, points, "points")
         check_finite(points, "points")
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch d"]:
+        """The point itself: infinite ones, which ``check`` refuses, have no nearest point."""
+        return checked_points(self, points, "points")

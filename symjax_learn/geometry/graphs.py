@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, FloatArray, Key, as_array, checked_count, is_traced
-from symjax_learn.geometry.hypercube import Characters, Hypercube
+from symjax_learn.geometry.hypercube import CharacterKernels, Characters, Hypercube, signs
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
+    AbstractKernels,
     AbstractSpace,
     Level,
     check_finite,
@@ -39,6 +40,33 @@ class GraphCharacters(AbstractFunctions):
     def rows(self, points: Float[Array, "batch n n"]) -> Float[Array, "D batch"]:
         """``(batch, n, n) -> (num_functions, batch)``. Cost: one product for each character."""
         return self.characters.rows(points.reshape(len(points), -1)[:, self.pairs])
+
+
+class GraphKernels(AbstractKernels):
+    """K_s(A, B) = Σ_{|E| = s} Π_{{i, j} ∈ E} A_ij B_ij; the upper triangles are read.
+
+    Attributes:
+        characters: of the hypercube of pairs.
+        pairs: the place n·i + j of each pair i < j in a matrix.
+    """
+
+    characters: CharacterKernels
+    pairs: Int[Array, " e"]
+
+    @property
+    def num_levels(self) -> int:
+        """That of the hypercube."""
+        return self.characters.num_levels
+
+    @property
+    def width(self) -> int:
+        """That of the hypercube."""
+        return self.characters.width
+
+    def rows(self, x: Float[Array, "*left n n"], y: Float[Array, "*right n n"]) -> Array:
+        """``(*batch, n, n)`` twice ``-> (num_levels, *batch)``."""
+        x, y = (points.reshape(*points.shape[:-2], -1)[..., self.pairs] for points in (x, y))
+        return self.characters.rows(x, y)
 
 
 class Graphs(AbstractSpace):
@@ -102,12 +130,19 @@ class Graphs(AbstractSpace):
             ValueError: they do not fit into memory.
         """
         characters = self.pairs.functions(levels)
-        i, j = np.triu_indices(self.num_nodes, 1)
         return GraphCharacters(
             characters=characters,
-            pairs=jnp.asarray(self.num_nodes * i + j, jnp.int32),
+            pairs=self._places(),
             num_functions=characters.num_functions,
         )
+
+    def kernels(self, levels: Sequence[Level]) -> GraphKernels:
+        """Those of the hypercube of pairs: no set is enumerated."""
+        return GraphKernels(self.pairs.kernels(levels), self._places())
+
+    def _places(self) -> Int[Array, " e"]:
+        i, j = np.triu_indices(self.num_nodes, 1)
+        return jnp.asarray(self.num_nodes * i + j, jnp.int32)
 
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch n n"]:
         """Uniform graphs: each edge by a fair coin."""
@@ -120,6 +155,12 @@ class Graphs(AbstractSpace):
         values = np.asarray(flatten_points(self, points, "points")[0])
         check_finite(values, "points")
         _check_matrices("points", values, (-1, 1), "use from_adjacency for 0/1 adjacency matrices")
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch n n"]:
+        """The sign of A + Aᵀ off the diagonal, 1 for 0, from which both are equally far; NaN stays."""
+        points = checked_points(self, points, "points")
+        nearest = self._without_diagonal(signs(points / 2 + points.mT / 2))
+        return jnp.where(jnp.isnan(points), points, nearest)
 
     def from_adjacency(self, adjacency: AnyArray) -> Float[Array, "*batch n n"]:
         """The points of 0/1 adjacency matrices: 2A − 1 off the diagonal, so that an edge is +1.

@@ -123,13 +123,13 @@ class Stiefel(AbstractSpace):
         }
         return _functions(Entries(self.k, self.p, planes=False), levels, top, MAX_DEGREE)
 
-    def project(self, matrices: AnyArray) -> Float[Array, "*batch k p"]:
+    def project(self, points: AnyArray) -> Float[Array, "*batch k p"]:
         """The nearest frames, U Vᵀ of the singular value decompositions U S Vᵀ.
 
         Args:
-            matrices: ``(*batch, k, p)``, of rank k.
+            points: ``(*batch, k, p)``, of rank k.
         """
-        left, _, right = jnp.linalg.svd(checked_points(self, matrices, "matrices"), full_matrices=False)
+        left, _, right = jnp.linalg.svd(checked_points(self, points, "points"), full_matrices=False)
         return jnp.matmul(left, right, precision="highest")
 
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch k p"]:
@@ -238,13 +238,13 @@ class Grassmannian(AbstractSpace):
         frames = checked_points(Stiefel(self.k, self.p), frames, "frames")
         return jnp.matmul(frames.mT, frames, precision="highest")
 
-    def project(self, matrices: AnyArray) -> Float[Array, "*batch p p"]:
+    def project(self, points: AnyArray) -> Float[Array, "*batch p p"]:
         """The nearest projectors: onto the k top eigenvectors of the symmetric parts.
 
         Args:
-            matrices: ``(*batch, p, p)``; the k-th eigenvalue must be larger than the next.
+            points: ``(*batch, p, p)``; the k-th eigenvalue must be larger than the next.
         """
-        matrices = checked_points(self, matrices, "matrices")
+        matrices = checked_points(self, points, "points")
         _, vectors = jnp.linalg.eigh((matrices + matrices.mT) / 2, symmetrize_input=False)
         return self.from_frames(vectors[..., self.p - self.k :].mT)
 

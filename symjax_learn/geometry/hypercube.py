@@ -10,12 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Key, checked_count
+from symjax_learn._types import AnyArray, FloatArray, Key, checked_count
+from symjax_learn.geometry.separable import AbstractSeparableKernels
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
     AbstractSpace,
     Level,
     check_finite,
+    checked_points,
     flatten_points,
 )
 
@@ -53,6 +55,22 @@ class Characters(AbstractFunctions):
         for parents, last in zip(self.parents, self.last, strict=True):
             table.append(table[-1][parents] * x[last])
         return jnp.concatenate([table[size] for size in self.sizes])
+
+
+class CharacterKernels(AbstractSeparableKernels):
+    """K_s(x, y) = Σ_{|S| = s} Π_{i ∈ S} x_i y_i, the elementary symmetric polynomials of the x_i y_i.
+
+    On the cube Krawtchouk's polynomials of the number of places where x and y differ: integers, exact
+    while the multiplicity is at most 2^24 in float32 and 2^53 in float64. Off it the same multilinear
+    polynomials as the sum of the characters.
+    """
+
+    totals: tuple[int, ...] = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    def table(self, points: Float[Array, "*batch n"]) -> Float[Array, "n v r *batch"]:
+        """The coordinates, unless the constant alone is asked for."""
+        return jnp.moveaxis(points, -1, 0)[:, None, None][:, : len(self.sizes)]
 
 
 class Hypercube(AbstractSpace):
@@ -143,6 +161,11 @@ class Hypercube(AbstractSpace):
             num_functions=sum(math.comb(self.num_coordinates, size) for size in sizes),
         )
 
+    def kernels(self, levels: Sequence[Level]) -> CharacterKernels:
+        """By a product over the coordinates: no subset is enumerated."""
+        totals = tuple(level_size(level) for level in levels)
+        return CharacterKernels(totals=totals, sizes=(1,) if max(totals) else ())
+
     def _bounds(self, sizes: Sequence[int]) -> list[int]:
         """For each size b: its subsets of {0, …, b − 1} are needed, for themselves or as beginnings."""
         bounds = [self.num_coordinates] * (max(sizes) + 1)
@@ -167,6 +190,15 @@ class Hypercube(AbstractSpace):
                 f"{len(np.unique(bad[:, 0]))} row(s) in all are off the cube; every coordinate is "
                 "1 or -1."
             )
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch n"]:
+        """The sign of each coordinate; 1 for 0, from which both are equally far."""
+        return signs(checked_points(self, points, "points"))
+
+
+def signs(values: Array) -> Array:
+    """1 where a value is at least 0, else −1; NaN stays."""
+    return jnp.where(jnp.isnan(values), values, jnp.where(values >= 0, 1, -1).astype(values.dtype))
 
 
 def level_size(level: Level) -> int:

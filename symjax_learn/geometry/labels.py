@@ -9,12 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Key, checked_count
+from symjax_learn._types import AnyArray, FloatArray, Key, checked_count
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
+    AbstractKernels,
     AbstractSpace,
     Level,
     check_finite,
+    checked_points,
     flatten_points,
 )
 
@@ -43,10 +45,47 @@ class TabulatedFunctions(AbstractFunctions):
 
     def rows(self, points: Float[Array, "batch 1"]) -> Float[Array, "D batch"]:
         """``(batch, 1) -> (num_functions, batch)``. Cost: one look-up for each function."""
-        places = jnp.round(points[:, 0])
-        inside = (places >= 0) & (places < self.values.shape[1])
+        places, inside = _places(points[:, 0], self.values.shape[1])
         found = self.values.astype(points.dtype)[:, jnp.where(inside, places, 0).astype(jnp.int32)]
         return jnp.where(inside[None], found, jnp.nan)
+
+
+class LabelKernels(AbstractKernels):
+    """1 and k·1[x = y] − 1, of the constant and of all other functions on k labels.
+
+    Attributes:
+        keys: of the levels, 0 for the constant.
+        num_labels: k.
+    """
+
+    keys: tuple[int, ...] = eqx.field(static=True)
+    num_labels: int = eqx.field(static=True)
+
+    @property
+    def num_levels(self) -> int:
+        """One for each key."""
+        return len(self.keys)
+
+    @property
+    def width(self) -> int:
+        """One value for each level."""
+        return self.num_levels
+
+    def rows(self, x: Float[Array, "*left 1"], y: Float[Array, "*right 1"]) -> Array:
+        """``(*batch, 1)`` twice ``-> (num_levels, *batch)``; NaN beyond 0..k−1. One comparison."""
+        (left, left_inside), (right, right_inside) = (
+            _places(points[..., 0], self.num_labels) for points in (x, y)
+        )
+        same = (left == right).astype(x.dtype)
+        others = self.num_labels * same - 1
+        kernels = jnp.stack([others if key else jnp.ones_like(others) for key in self.keys])
+        return jnp.where((left_inside & right_inside)[None], kernels, jnp.nan)
+
+
+def _places(points: Array, count: int) -> tuple[Array, Array]:
+    """The nearest integers, and whether they are in {0, …, count − 1}."""
+    places = jnp.round(points)
+    return places, (places >= 0) & (places < count)
 
 
 class Labels(AbstractSpace):
@@ -119,6 +158,11 @@ class Labels(AbstractSpace):
         blocks = [self._contrasts() if key else np.ones((1, k)) for key in keys]
         return tabulated(np.concatenate(blocks))
 
+    def kernels(self, levels: Sequence[Level]) -> LabelKernels:
+        """In closed form: no contrast is formed."""
+        keys = tuple(_level_key(level) for level in levels)
+        return LabelKernels(keys=keys, num_labels=self.num_labels)
+
     def _contrasts(self) -> Float[np.ndarray, "_ k"]:
         k = self.num_labels
         j, i = np.ogrid[1:k, :k]
@@ -132,6 +176,10 @@ class Labels(AbstractSpace):
         """Every point is one of 0, 1, …, k − 1."""
         check_indices(self, points, self.num_labels)
 
+    def project(self, points: FloatArray) -> Float[Array, "*batch 1"]:
+        """The nearest label; of two equally near ones the even one."""
+        return nearest_indices(self, points, self.num_labels)
+
 
 def tabulated(values: Float[np.ndarray, "D k"]) -> TabulatedFunctions:
     """Finished arrays from float64 set-up work."""
@@ -141,6 +189,11 @@ def tabulated(values: Float[np.ndarray, "D k"]) -> TabulatedFunctions:
 def uniform_indices(key: Key, shape: tuple[int, ...], count: int) -> Float[Array, "*batch 1"]:
     """Uniform points of {0, …, count − 1}."""
     return jax.random.randint(key, (*shape, 1), 0, count).astype(float)
+
+
+def nearest_indices(space: AbstractSpace, points: FloatArray, count: int) -> Float[Array, "*batch 1"]:
+    """The nearest of {0, …, count − 1}; NaN stays."""
+    return jnp.clip(jnp.round(checked_points(space, points, "points")), 0, count - 1)
 
 
 def check_indices(space: AbstractSpace, points: AnyArray, count: int) -> None:

@@ -9,8 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, Key
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, checked_points
+from symjax_learn._types import AnyArray, FloatArray, Key
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractKernels,
+    AbstractSpace,
+    Level,
+    checked_points,
+)
 
 # Eigenvalues that agree to this relative accuracy are one level, also against a truncation.
 _RELATIVE = 1e-9
@@ -45,6 +51,39 @@ class FactorProducts(AbstractFunctions):
             for table, block, index in zip(self.tables, blocks, self.indices, strict=True)
         )
         return math.prod(others, start=first)
+
+
+class ProductKernels(AbstractKernels):
+    """K_λ(x, y) = Σ_{λ_1 + … = λ} Π_f K_{λ_f}(x_f, y_f), over the combinations of factor levels.
+
+    Attributes:
+        factors: the kernels of each factor.
+        indices: for each factor the level of each combination, ``(C,)``.
+        owners: the level of the product to which it belongs, ascending.
+        shapes: of a point of each factor.
+    """
+
+    factors: tuple[AbstractKernels, ...]
+    indices: tuple[Int[Array, " C"], ...]
+    owners: Int[Array, " C"]
+    shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    num_levels: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """Those of the factors, their levels, and the combinations."""
+        factors = sum(kernels.width + kernels.num_levels for kernels in self.factors)
+        return factors + len(self.owners) + self.num_levels
+
+    def rows(self, x: Float[Array, "*left d"], y: Float[Array, "*right d"]) -> Array:
+        """``(*batch, d)`` twice ``-> (num_levels, *batch)``. One product for each combination."""
+        pairs = zip(split_points(x, self.shapes), split_points(y, self.shapes), strict=True)
+        first, *others = (
+            kernels.rows(*pair)[index]
+            for kernels, pair, index in zip(self.factors, pairs, self.indices, strict=True)
+        )
+        terms = math.prod(others, start=first)
+        return jax.ops.segment_sum(terms, self.owners, self.num_levels, indices_are_sorted=True)
 
 
 class Product(AbstractSpace):
@@ -141,13 +180,8 @@ class Product(AbstractSpace):
     def functions(self, levels: Sequence[Level]) -> FactorProducts:
         """The products of the factors' eigenfunctions."""
         combinations = [keys for level in levels for keys in self._combinations_of(level)]
-        top = max(level.eigenvalue for level in levels) * (1 + _RELATIVE)
         tables, starts, sizes = [], [], []
-        for factor, space in enumerate(self.spaces):
-            used = {keys[factor] for keys in combinations}
-            kept = [level for level in space.levels(top) if level.key in used]
-            if len(kept) < len(used):
-                raise TypeError(f"level: {used} are not all keys of {type(space).__name__}.")
+        for space, kept in zip(self.spaces, self._levels_of_factors(levels), strict=True):
             ends = np.cumsum([0, *(level.multiplicity for level in kept)]).tolist()
             tables.append(space.functions(kept))
             starts.append({level.key: end for level, end in zip(kept, ends[:-1], strict=True)})
@@ -173,6 +207,37 @@ class Product(AbstractSpace):
             tuple(levels[key] for levels, key in zip(known, keys, strict=True))
             for keys in self._combinations_of(level)
         ]
+
+    def kernels(self, levels: Sequence[Level]) -> ProductKernels:
+        """Sums of products of the factors' kernels."""
+        combinations = [self._combinations_of(level) for level in levels]
+        factors, indices = [], []
+        kept_levels = self._levels_of_factors(levels)
+        for factor, (space, kept) in enumerate(zip(self.spaces, kept_levels, strict=True)):
+            places = {level.key: place for place, level in enumerate(kept)}
+            rows = [places[keys[factor]] for of_level in combinations for keys in of_level]
+            factors.append(space.kernels(kept))
+            indices.append(jnp.asarray(rows, jnp.int32))
+        owners = np.repeat(np.arange(len(levels)), [len(of_level) for of_level in combinations])
+        return ProductKernels(
+            factors=tuple(factors),
+            indices=tuple(indices),
+            owners=jnp.asarray(owners, jnp.int32),
+            shapes=self._shapes,
+            num_levels=len(levels),
+        )
+
+    def _levels_of_factors(self, levels: Sequence[Level]) -> list[list[Level]]:
+        """For each factor those of its levels that occur, ascending."""
+        combinations = [keys for level in levels for keys in self._combinations_of(level)]
+        top = max(level.eigenvalue for level in levels) * (1 + _RELATIVE)
+        found = []
+        for factor, space in enumerate(self.spaces):
+            used = {keys[factor] for keys in combinations}
+            found.append([level for level in space.levels(top) if level.key in used])
+            if len(found[-1]) < len(used):
+                raise TypeError(f"level: {used} are not all keys of {type(space).__name__}.")
+        return found
 
     def _combinations_of(self, level: Level) -> tuple[tuple[Hashable, ...], ...]:
         keys = level.key
@@ -204,6 +269,16 @@ class Product(AbstractSpace):
                 found = str(error).removeprefix("points: ")
                 raise ValueError(f"points: factor {factor}, {type(space).__name__}: {found}") from error
             start = stop
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch d"]:
+        """The nearest point of each factor."""
+        points = checked_points(self, points, "points")
+        blocks = zip(self.spaces, split_points(points, self._shapes), strict=True)
+        nearest = [
+            space.project(block).reshape(*points.shape[:-1], math.prod(space.point_shape))
+            for space, block in blocks
+        ]
+        return jnp.concatenate(nearest, axis=-1)
 
 
 def split_points(points: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:

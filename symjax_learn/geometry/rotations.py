@@ -11,7 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, FloatArray, Key
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractKernels,
+    AbstractSpace,
+    Level,
+    check_finite,
+    checked_points,
+)
+from symjax_learn.geometry.zonal import inner, three_terms
 
 # Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
 _RELATIVE = 1e-9
@@ -85,6 +93,39 @@ class WignerMatrices(AbstractFunctions):
             for degree in self.degrees
         ]
         return jnp.concatenate(blocks)
+
+
+class RotationKernels(AbstractKernels):
+    """K_l(R, S) = (2l + 1) χ_l(θ), the trace of D^l at the angle θ of R⁻¹S.
+
+    χ_l = sin((l + ½)θ)/sin(θ/2) by χ_{l+1} = 2 cos θ·χ_l − χ_{l−1} from χ_{−1} = −1 and χ_0 = 1, with
+    2 cos θ = tr(RᵀS) − 1: a polynomial, so that gradients are finite at all angles. Along the group
+    they are those of the functions; off it the polynomials differ from the sum of the functions.
+
+    Attributes:
+        degrees: l of each level.
+    """
+
+    degrees: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def num_levels(self) -> int:
+        """One for each degree."""
+        return len(self.degrees)
+
+    @property
+    def width(self) -> int:
+        """All characters, and those asked for."""
+        return max(self.degrees) + 1 + self.num_levels
+
+    def rows(self, x: Float[Array, "*left 3 3"], y: Float[Array, "*right 3 3"]) -> Array:
+        """``(*batch, 3, 3)`` twice ``-> (num_levels, *batch)``. Cost per pair: 9 + 2L products."""
+        x, y = (points.reshape(*points.shape[:-2], 9) for points in (x, y))
+        slope = inner(x, y) - 1
+        one, ones = jnp.ones_like(slope), jnp.ones(max(self.degrees), x.dtype)
+        characters = three_terms(ones, ones, slope, one, -one, one)
+        sizes = jnp.asarray([2 * degree + 1 for degree in self.degrees], x.dtype)
+        return sizes.reshape(-1, *[1] * one.ndim) * characters[np.asarray(self.degrees)]
 
 
 def _first(rotations: Float[Array, "3 3 batch"]) -> Float[Array, "3 3 batch"]:
@@ -202,6 +243,10 @@ class RotationGroup(AbstractSpace):
             num_functions=sum((2 * degree + 1) ** 2 for degree in degrees),
         )
 
+    def kernels(self, levels: Sequence[Level]) -> RotationKernels:
+        """The characters of the group."""
+        return RotationKernels(degrees=tuple(_level_degree(level) for level in levels))
+
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch 3 3"]:
         """Uniform rotations: those of unit quaternions, which are normalized Gaussian vectors."""
         quaternions = jax.random.normal(key, (*shape, 4))
@@ -234,6 +279,48 @@ class RotationGroup(AbstractSpace):
                 f"points: row {mirrors[0]} has determinant -1, as {len(mirrors)} row(s) in all are "
                 "reflections; give rotations."
             )
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch 3 3"]:
+        """U diag(1, 1, det UVᵀ) Vᵀ of M = U S Vᵀ.
+
+        Not unique where det M < 0 and the two smallest singular values are equal, or where two are 0:
+        one of the nearest, whose gradient is not finite.
+        """
+        return nearest_rotation(checked_points(self, points, "points"))
+
+
+@jax.custom_jvp
+def nearest_rotation(matrices: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3 3"]:
+    """The rotation R that maximizes tr(RᵀM).
+
+    Its derivative is that of the polar decomposition M = RH, not that of the singular vectors, which
+    are not differentiable where singular values are equal, as at every rotation: RᵀdR = V X Vᵀ with
+    X_ij = (A − Aᵀ)_ij/(h_i + h_j), A = VᵀRᵀdM V and h the eigenvalues of H.
+
+    References:
+        N. J. Higham, *Functions of Matrices*, 2008, §8.1.
+    """
+    left, _, right = _oriented(matrices)
+    return jnp.matmul(left, right, precision="highest")
+
+
+@nearest_rotation.defjvp
+def _nearest_rotation_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    left, values, right = _oriented(primals[0])
+    turned = left.mT @ tangents[0] @ right.mT
+    sums = values[..., :, None] + values[..., None, :]
+    off = jnp.broadcast_to(~np.eye(3, dtype=bool), sums.shape)
+    slope = jnp.where(off, turned - turned.mT, 0) / jnp.where(off, sums, 1)
+    return left @ right, left @ slope @ right
+
+
+def _oriented(matrices: Array) -> tuple[Array, Array, Array]:
+    """M = U diag(h) Vᵀ with det UVᵀ = 1: the last singular value may be negative."""
+    left, values, right = jnp.linalg.svd(matrices)
+    last = jnp.asarray([0, 0, 1], matrices.dtype)
+    sign = jnp.sign(jnp.linalg.det(left) * jnp.linalg.det(right))[..., None]
+    flips = 1 + (sign - 1) * last.reshape(*[1] * (sign.ndim - 1), 3)
+    return left * flips[..., None, :], values * flips, right
 
 
 def _order(degree: int) -> Int[np.ndarray, " _"]:

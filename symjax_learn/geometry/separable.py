@@ -5,14 +5,18 @@ A function is named by a vector k ≥ 0 of Z^d, Π_i f_{k_i}(x_i) with f_0 = 1. 
 where d is large, so that vectors are kept and multiplied by their nonzero entries alone.
 """
 
+import abc
 import math
 from collections.abc import Sequence
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn.geometry.spaces import Level
+from symjax_learn.geometry.spaces import AbstractKernels, Level
 
 
 def vector_counts(dimension: int, sizes: Sequence[int], max_total: int) -> dict[int, int]:
@@ -140,6 +144,75 @@ def coordinate_products(
     for row in factors[1:]:
         answer = answer * table[row]
     return answer
+
+
+class AbstractSeparableKernels(AbstractKernels):
+    """K_N(x, y) = Σ_k Π_i f_{k_i}(x_i) f_{k_i}(y_i) over all k of total size N, f_0 = 1.
+
+    It is the coefficient of q^N in the product over the coordinates of
+
+        1 + Σ_v q^{size_v} Σ_r f_{v,r}(x_i) f_{v,r}(y_i),
+
+    where r tells functions of one entry apart: no k is enumerated.
+
+    Attributes:
+        totals: N of each level.
+        sizes: of the entries v = 1, 2, …, up to the largest N.
+    """
+
+    totals: eqx.AbstractVar[tuple[int, ...]]
+    sizes: eqx.AbstractVar[tuple[int, ...]]
+
+    @abc.abstractmethod
+    def table(self, points: Array) -> Float[Array, "d v r *batch"]:
+        """``(*batch, *point)``: all f_{v,r}(x_i)."""
+
+    @property
+    def num_levels(self) -> int:
+        """One for each total."""
+        return len(self.totals)
+
+    @property
+    def width(self) -> int:
+        """The series before and after a factor, and its terms."""
+        return 3 * (max(self.totals) + 1) + len(self.sizes)
+
+    def rows(self, x: Array, y: Array) -> Array:
+        """``(*batch, *point)`` twice ``-> (num_levels, *batch)``.
+
+        Cost per pair: d·len(sizes)·N products for the largest N.
+        """
+        series = product_series(self.table(x), self.table(y), self.sizes, max(self.totals))
+        return series[np.asarray(self.totals)]
+
+
+def product_series(
+    left: Float[Array, "d v r *left"],
+    right: Float[Array, "d v r *right"],
+    sizes: Sequence[int],
+    top: int,
+) -> Float[Array, "coefficients *batch"]:
+    """The coefficients of q^0, …, q^top in Π_i (1 + Σ_v q^{size_v} Σ_r left_ivr·right_ivr).
+
+    One factor after the other, evaluated again in a reverse pass.
+    """
+    batch = jnp.broadcast_shapes(left.shape[3:], right.shape[3:])
+    zeros = jnp.zeros((top, *batch), left.dtype)
+    powers = jnp.asarray(sizes, jnp.int32)
+
+    def multiply(series: Array, factor: tuple[Array, Array]) -> tuple[Array, None]:
+        padded = jnp.concatenate([zeros, series])
+
+        def add(total: Array, term: tuple[Array, Array]) -> tuple[Array, None]:
+            size, coefficient = term
+            shifted = jax.lax.dynamic_slice_in_dim(padded, top - size, top + 1)
+            return total + coefficient[None] * shifted, None
+
+        terms = jnp.sum(factor[0] * factor[1], axis=1)
+        return jax.lax.scan(add, series, (powers, terms))[0], None
+
+    start = jnp.concatenate([jnp.ones((1, *batch), left.dtype), zeros])
+    return jax.lax.scan(jax.checkpoint(multiply), start, (left, right))[0]
 
 
 def integer_keys(levels: Sequence[Level], name: str) -> list[int]:

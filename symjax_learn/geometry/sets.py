@@ -5,14 +5,24 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Key, checked_count
+from symjax_learn._types import AnyArray, FloatArray, Key, checked_count
 from symjax_learn.geometry.separable import coordinate_products
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, flatten_points
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractKernels,
+    AbstractSpace,
+    FunctionKernels,
+    Level,
+    checked_points,
+    flatten_points,
+    function_kernels,
+)
 
 # Eigenvalues that agree to this relative accuracy are one level, also against a truncation.
 _RELATIVE = 1e-9
@@ -48,6 +58,49 @@ class PointProducts(AbstractFunctions):
         single = self.table.rows(points.reshape(batch * self.num_points, *points.shape[2:]))
         single = single.reshape(-1, batch, self.num_points).swapaxes(1, 2)
         return coordinate_products(single.reshape(-1, batch), self.factors)
+
+
+class SetKernels(AbstractKernels):
+    """K_λ(x, y) = Σ_c of the coefficient of Π_μ t_μ^{c_μ} in Π_j Σ_μ t_μ K_μ(x_j, y_j).
+
+    Over the occupations c of λ, with t = 1 for the constant level μ. The occupations and all that are
+    contained in them are found together in one pass over the points: T_c += T_{c − e_μ} K_μ(x_j, y_j).
+
+    Attributes:
+        single: the kernels of the nonconstant levels of one point.
+        smaller: for each occupation and each μ the row of c − e_μ, or that of 0, ``(C, levels)``.
+        wanted: the rows of the occupations of all levels, and
+        owners: the level of each.
+    """
+
+    single: AbstractKernels
+    smaller: Int[Array, "C m"]
+    wanted: Int[Array, " _"]
+    owners: Int[Array, " _"]
+    point_rank: int = eqx.field(static=True)
+    num_levels: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """Those of one point, and two tables of all occupations."""
+        return self.single.width + 2 * self.smaller.size
+
+    def rows(self, x: Array, y: Array) -> Array:
+        """Cost: for each point its kernels, and one product for each occupation and level in it."""
+        x, y = (jnp.moveaxis(points, -self.point_rank - 1, 0) for points in (x, y))
+        batch = jnp.broadcast_shapes(
+            *(points.shape[1 : points.ndim - self.point_rank] for points in (x, y))
+        )
+        num_sets = self.smaller.shape[0]
+        first = jnp.zeros((num_sets + 1, *batch), x.dtype).at[0].set(1)  # the last row stays 0
+
+        def include(table: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+            kernels = jnp.broadcast_to(self.single.rows(*pair), (self.smaller.shape[1], *batch))
+            grown = jnp.sum(table[self.smaller] * kernels[None], axis=1)
+            return table.at[:-1].add(grown), None
+
+        table, _ = jax.lax.scan(include, first, (x, y))
+        return jax.ops.segment_sum(table[self.wanted], self.owners, self.num_levels)
 
 
 class Sets(AbstractSpace):
@@ -172,6 +225,32 @@ class Sets(AbstractSpace):
             num_functions=len(factors),
         )
 
+    def kernels(self, levels: Sequence[Level]) -> SetKernels | FunctionKernels:
+        """From the kernels of one point: no function is made."""
+        single = list(self.single_levels(levels).values())[1:]
+        if not single:
+            return function_kernels(self, levels)
+        order = {level.key: i for i, level in enumerate(single)}
+        wanted = [[_counts(one, order) for one in occupations_of(level)] for level in levels]
+        known = {(0,) * len(single): 0}
+        for counts in sorted(set(sum(wanted, []))):
+            for part in itertools.product(*(range(count + 1) for count in counts)):
+                known.setdefault(part, len(known))
+        smaller = np.full((len(known), len(single)), len(known))
+        for counts, row in known.items():
+            for i, count in enumerate(counts):
+                if count:
+                    smaller[row, i] = known[(*counts[:i], count - 1, *counts[i + 1 :])]
+        owners = np.repeat(np.arange(len(levels)), [len(of_level) for of_level in wanted])
+        return SetKernels(
+            single=self.space.kernels(single),
+            smaller=jnp.asarray(smaller, jnp.int32),
+            wanted=jnp.asarray([known[counts] for counts in sum(wanted, [])], jnp.int32),
+            owners=jnp.asarray(owners, jnp.int32),
+            point_rank=len(self.space.point_shape),
+            num_levels=len(levels),
+        )
+
     def single_levels(self, levels: Sequence[Level]) -> dict[Hashable, Level]:
         """The levels of one point that occur in these, by their keys; the constant is the first."""
         used = {key for level in levels for one in occupations_of(level) for key, _ in one}
@@ -233,6 +312,18 @@ class Sets(AbstractSpace):
         """Every point of every set is one of the space; the message counts them through all sets."""
         flat, _ = flatten_points(self, points, "points")
         self.space.check(np.asarray(flat).reshape(-1, *self.space.point_shape))
+
+    def project(self, points: FloatArray) -> Array:
+        """Every point to the nearest one of the space."""
+        return self.space.project(checked_points(self, points, "points"))
+
+
+def _counts(occupation: Occupation, order: dict[Hashable, int]) -> tuple[int, ...]:
+    """The numbers of points in all levels, in this order."""
+    counts = [0] * len(order)
+    for key, count in occupation:
+        counts[order[key]] = count
+    return tuple(counts)
 
 
 def occupations_of(level: Level) -> tuple[Occupation, ...]:

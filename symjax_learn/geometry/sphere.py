@@ -9,8 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._types import AnyArray, Key, checked_count
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level, check_finite
+from symjax_learn._types import AnyArray, FloatArray, Key, checked_count
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractSpace,
+    Level,
+    check_finite,
+    checked_points,
+)
+from symjax_learn.geometry.zonal import ZonalKernels, unit_vectors, zonal_kernels
 
 # Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
 _RELATIVE = 1e-9
@@ -182,6 +189,11 @@ class Sphere(AbstractSpace):
             num_functions=len(final),
         )
 
+    def kernels(self, levels: Sequence[Level]) -> ZonalKernels:
+        """By the addition theorem of spherical harmonics."""
+        degrees = [level_degree(level) for level in levels]
+        return zonal_kernels(self.dimension, degrees, [level.multiplicity for level in levels])
+
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch d"]:
         """Uniform points: normalized Gaussian vectors."""
         vectors = jax.random.normal(key, (*shape, self.dimension + 1))
@@ -198,6 +210,10 @@ class Sphere(AbstractSpace):
                 f"points: row {bad[0]} has norm {norms[bad[0]]}, as {len(bad)} row(s) in all are off "
                 "the unit sphere; divide each point by its norm."
             )
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch d"]:
+        """x/|x|; NaN at the origin, from which all points are equally far."""
+        return unit_vectors(checked_points(self, points, "points"))
 
 
 def harmonic_dimension(dimension: int, degree: int) -> int:

@@ -12,12 +12,15 @@ from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, FloatArray, Key, as_array, checked_count
 from symjax_learn.geometry.lattices import RELATIVE, DualForm, Shells, dual_form, shells
+from symjax_learn.geometry.separable import AbstractSeparableKernels
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
     AbstractSpace,
+    FunctionKernels,
     Level,
     check_finite,
     checked_points,
+    function_kernels,
 )
 from symjax_learn.geometry.spectra import sums_of_squares
 
@@ -68,6 +71,22 @@ class PlaneWaveSums(AbstractFunctions):
         if self.width != self.num_functions:
             waves = jax.ops.segment_sum(waves, self.owners, self.num_functions, indices_are_sorted=True)
         return self.amplitudes.astype(dtype)[:, None] * waves
+
+
+class PlaneWaveKernels(AbstractSeparableKernels):
+    """K_N(x, y) = Σ_{|k|² = N} Π_i cos(2πk_i(x_i − y_i)/period), k_i and −k_i as one entry."""
+
+    totals: tuple[int, ...] = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True)
+    period: float = eqx.field(static=True)
+
+    def table(self, points: Float[Array, "*batch d"]) -> Float[Array, "d v r *batch"]:
+        """√2 cos and √2 sin of 2πvx_i/period."""
+        unit = points / self.period
+        turns = jnp.moveaxis(unit - jnp.floor(unit), -1, 0)[:, None]
+        entries = jnp.arange(1, len(self.sizes) + 1, dtype=points.dtype)
+        phases = entries.reshape(1, -1, *[1] * (points.ndim - 1)) * turns
+        return math.sqrt(2) * cosine_of_turns(jnp.stack([phases, phases - 0.25], axis=2))
 
 
 class Torus(AbstractSpace):
@@ -271,6 +290,14 @@ class Torus(AbstractSpace):
             self, frequencies, np.concatenate(shifts), np.arange(len(frequencies)), amplitudes
         )
 
+    def kernels(self, levels: Sequence[Level]) -> PlaneWaveKernels | FunctionKernels:
+        """By the addition theorem of cosine and sine: on the cubic torus no frequency is enumerated."""
+        if not self.is_cubic:
+            return function_kernels(self, levels)
+        totals = tuple(level_norm(level) for level in levels)
+        sizes = tuple(v * v for v in range(1, math.isqrt(max(totals)) + 1))
+        return PlaneWaveKernels(totals=totals, sizes=sizes, period=self.period)
+
     def half_frequencies(self, levels: Sequence[Level]) -> list[Int[np.ndarray, "half d"]]:
         """For each level, one frequency of each pair ±k: its first nonzero entry is positive."""
         vectors, places = self.frequencies(levels)
@@ -287,6 +314,12 @@ class Torus(AbstractSpace):
         """Every finite point of R^d is a point of the torus."""
         checked_points(self, points, "points")
         check_finite(points, "points")
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch d"]:
+        """The same point of the torus with coordinates in [0, period)."""
+        points = checked_points(self, points, "points")
+        reduced = jnp.mod(points, self.period)
+        return jnp.where(reduced >= self.period, 0, reduced)  # what a small negative one rounds to
 
 
 def _checked_vectors(vectors: Any, dimension: int) -> tuple[tuple[float, ...], ...]:

@@ -10,8 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._types import AnyArray, Precise, precise
-from symjax_learn.geometry.labels import TabulatedFunctions, check_indices, tabulated
+from symjax_learn._types import AnyArray, FloatArray, Precise, precise
+from symjax_learn.geometry.labels import (
+    TabulatedFunctions,
+    check_indices,
+    nearest_indices,
+    tabulated,
+)
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 
 # Eigenvalues that agree to this relative accuracy, or to ROUNDING of the matrix, are one level.
@@ -124,6 +129,10 @@ class AbstractVertices(AbstractSpace):
     def check(self, points: AnyArray) -> None:
         """Every point is one of 0, 1, …, n − 1."""
         check_indices(self, points, self.num_vertices)
+
+    def project(self, points: FloatArray) -> Float[Array, "*batch 1"]:
+        """The nearest index, which says nothing of neighbours; of two equally near ones the even one."""
+        return nearest_indices(self, points, self.num_vertices)
 
 
 def matrix_fields(matrix: Any) -> tuple[Int[Array, " e"], Int[Array, " e"], Precise, Precise | None]:

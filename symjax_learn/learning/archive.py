@@ -36,21 +36,23 @@ from symjax_learn.algebra.permutations import (
     YoungSampler,
 )
 from symjax_learn.algebra.products import ProductGroup, WreathElement, WreathGroup
-from symjax_learn.geometry.ball import Ball, BallHarmonics
-from symjax_learn.geometry.box import Box, CosineProducts
+from symjax_learn.geometry.ball import Ball, BallHarmonics, BallKernels
+from symjax_learn.geometry.box import Box, CosineKernels, CosineProducts
 from symjax_learn.geometry.discrete import DiscreteSpace
-from symjax_learn.geometry.gaussian import Gaussian, HermiteProducts
-from symjax_learn.geometry.graphs import GraphCharacters, Graphs
-from symjax_learn.geometry.hypercube import Characters, Hypercube
-from symjax_learn.geometry.labels import Labels, TabulatedFunctions
+from symjax_learn.geometry.gaussian import Gaussian, HermiteKernels, HermiteProducts
+from symjax_learn.geometry.graphs import GraphCharacters, GraphKernels, Graphs
+from symjax_learn.geometry.hypercube import CharacterKernels, Characters, Hypercube
+from symjax_learn.geometry.labels import LabelKernels, Labels, TabulatedFunctions
 from symjax_learn.geometry.mesh import Mesh
-from symjax_learn.geometry.product import FactorProducts, Product
-from symjax_learn.geometry.rotations import RotationGroup, Step, WignerMatrices
+from symjax_learn.geometry.product import FactorProducts, Product, ProductKernels
+from symjax_learn.geometry.rotations import RotationGroup, RotationKernels, Step, WignerMatrices
+from symjax_learn.geometry.spaces import FunctionKernels
 from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics
-from symjax_learn.geometry.torus import PlaneWaveSums, Torus
+from symjax_learn.geometry.torus import PlaneWaveKernels, PlaneWaveSums, Torus
+from symjax_learn.geometry.zonal import ZonalKernels
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
-from symjax_learn.learning.model import Report, SpectralModel
+from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 
 FORMAT = "symjax_learn.model"
 VERSION = 1
@@ -62,30 +64,41 @@ _CONSTRUCTORS: tuple[type, ...] = (
     AlternatingSampler,
     Ball,
     BallHarmonics,
+    BallKernels,
     Box,
     Certificate,
+    CharacterKernels,
     Characters,
+    CosineKernels,
     CosineProducts,
     DiscreteSpace,
     FactorProducts,
+    FunctionKernels,
     Gaussian,
     GraphCharacters,
+    GraphKernels,
     Graphs,
+    HermiteKernels,
     HermiteProducts,
     Hypercube,
     InvariantBasis,
+    KernelModel,
+    LabelKernels,
     Labels,
     LieGroup,
     LinearCombinations,
     MatrixGroup,
     Mesh,
     PermutationGroup,
+    PlaneWaveKernels,
     PlaneWaveSums,
     Precise,
     Product,
     ProductGroup,
+    ProductKernels,
     Report,
     RotationGroup,
+    RotationKernels,
     RotationSampler,
     SignedPermutation,
     SignedPermutationGroup,
@@ -105,6 +118,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     WreathElement,
     WreathGroup,
     YoungSampler,
+    ZonalKernels,
 )
 # What reading a file that is none of ours, or is damaged, may raise.
 _READING_ERRORS = (
@@ -122,7 +136,7 @@ _READING_ERRORS = (
 _MAX_DECIMAL_BITS = 4096
 
 
-def save(path: str | os.PathLike[str], model: SpectralModel) -> None:
+def save(path: str | os.PathLike[str], model: SpectralModel | KernelModel) -> None:
     """Write a model to one file, atomically: the file is whole or absent.
 
     Args:
@@ -140,7 +154,7 @@ def save(path: str | os.PathLike[str], model: SpectralModel) -> None:
     >>> bool((sj.load(path)(x) == model(x)).all())
     True
     """
-    if not isinstance(model, SpectralModel):
+    if not isinstance(model, SpectralModel | KernelModel):
         raise TypeError(f"model: expected a fitted model and got a {type(model).__name__}.")
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(model, arrays, "model")
@@ -157,7 +171,9 @@ def save(path: str | os.PathLike[str], model: SpectralModel) -> None:
         raise
 
 
-def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> SpectralModel:
+def load(
+    path: str | os.PathLike[str], *, constructors: Sequence[type] = ()
+) -> SpectralModel | KernelModel:
     """Read a model that :func:`save` wrote; it predicts bitwise the same.
 
     Args:
@@ -196,16 +212,21 @@ def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> 
     known = {cls.__name__: cls for cls in (*_CONSTRUCTORS, *constructors)}
     try:
         model = _decode(header["model"], arrays, known)
-        whole = model.coefficients.shape[0] == model.basis.num_functions
+        whole = model.coefficients.shape[0] == _num_terms(model)
     except _RefusedError as error:
         raise ValueError(f"path: {os.fspath(path)!r} {error}") from None
     except _READING_ERRORS as error:
         raise ValueError(
             f"path: {os.fspath(path)!r} holds a damaged model ({error!r}); save the model again."
         ) from error
-    if not isinstance(model, SpectralModel) or not whole:
+    if not isinstance(model, SpectralModel | KernelModel) or not whole:
         raise ValueError(f"path: {os.fspath(path)!r} holds no whole model; save the model again.")
     return model
+
+
+def _num_terms(model: Any) -> int:
+    """Of the sum that a model is: its functions, or its samples."""
+    return len(model.centers) if isinstance(model, KernelModel) else model.basis.num_functions
 
 
 class _RefusedError(Exception):

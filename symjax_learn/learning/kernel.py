@@ -1,5 +1,6 @@
 """Kernel ridge regression with spectral kernels, plain and averaged over a group: the baselines."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -16,11 +17,20 @@ from symjax_learn._chunks import (
 )
 from symjax_learn._types import AnyArray, Element, is_traced
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractKernels,
+    AbstractSpace,
+    Level,
+    check_multiplicities,
+)
 from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.construct import eigenbasis
+from symjax_learn.invariants.count import checked_levels
 from symjax_learn.learning.model import (
+    Data,
+    KernelModel,
     Report,
     SpectralModel,
     as_report,
@@ -48,12 +58,14 @@ def fit_kernel_ridge(
     intercept: bool = True,
     throw: bool = True,
     memory_limit: int = MEMORY_LIMIT,
-) -> SpectralModel:
+) -> SpectralModel | KernelModel:
     """Kernel ridge regression with K(x, x') = Σ_{λ_j ≤ Λ} μ(λ_j) φ_j(x) φ_j(x'): α = (K + nηI)⁻¹(y − b).
 
     With ``action``, the averaged kernel (1/|G|) Σ_g K(gx, x') over *all* of G. The returned model is
     Σ_i K(·, x_i) α_i + b written in the eigenfunctions, which the truncated kernel allows, so that a
-    prediction costs D and not n·D.
+    prediction costs D and not n·D. Where D is larger than n times the work of one kernel by an addition
+    theorem (``space.kernels(levels).width``, a few times the number of levels), and without ``action``,
+    no eigenfunction is formed: D may be of any size, and the model is that sum of kernels.
 
     Args:
         space: where x lies.
@@ -61,20 +73,22 @@ def fit_kernel_ridge(
         y: ``(n, *outputs)``.
         spectrum: μ, a function of the eigenvalues.
         penalty: η ≥ 0, or ``"loo"`` (exact leave-one-out on a logarithmic grid).
-        max_eigenvalue: Λ; needed, because no kernel here has a closed form.
+        max_eigenvalue: Λ; needed, because K is a truncated sum over levels.
         action: average the kernel over this action's group (or a group).
         intercept: fit an unpenalized constant b, and leave the constant out of K.
         throw: raise for bad values, instead of returning them as ``report.status``.
         memory_limit: refuse more bytes.
 
     Returns:
-        A :class:`~symjax_learn.SpectralModel` on all eigenfunctions up to Λ.
+        A :class:`~symjax_learn.SpectralModel` on all eigenfunctions up to Λ, or the same function as a
+        ``KernelModel`` of the n samples, with the same attributes but a ``basis``.
 
     Raises:
         ValueError, TypeError: as :func:`~symjax_learn.fit_ridge`; a group too large to enumerate; a
             Gram matrix beyond the memory limit; no ``max_eigenvalue``.
 
-    Cost: O(n²·D + n³) time and O(n²) memory; with ``action`` also n·|G|·D.
+    Cost: O(n²·D + n³) time and O(n²) memory, with the work of one kernel in the place of D where that
+        is less; with ``action`` also n·|G|·D.
 
     References:
         Tahmasebi, Jegelka, NeurIPS 2023; Mei, Misiakiewicz, Montanari, COLT 2021.
@@ -93,15 +107,13 @@ def fit_kernel_ridge(
         )
     data = checked_data(space, x, y, values=throw)
     n = len(data.x)
+    levels = checked_levels(space, max_eigenvalue)
+    if action is None and _kernels_are_cheaper(space, levels, n):
+        return _fit_by_kernels(space, levels, data, spectrum, penalty, intercept, throw, memory_limit)
     basis = eigenbasis(space, max_eigenvalue=max_eigenvalue, memory_limit=memory_limit)
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
     eta = checked_penalty(penalty, n)
-    refuse_beyond(
-        memory_limit,
-        5 * 8 * n * n,
-        f"x: the {n:,} × {n:,} Gram matrix and its eigenvectors",
-        "Use fewer samples, or fit_ridge, whose memory does not grow with n.",
-    )
+    _refuse_large_gram(n, memory_limit)
     acting = None if action is None else as_action(space, action)
     elements = None if acting is None else acting.elements()
     traced = is_traced(data, kernel_weights, eta)
@@ -119,6 +131,90 @@ def fit_kernel_ridge(
     if throw:
         raise_unless_ok(report)
     return SpectralModel(basis, coefficients.reshape(-1, *data.outputs), chosen, report)
+
+
+def _refuse_large_gram(n: int, memory_limit: int) -> None:
+    refuse_beyond(
+        memory_limit,
+        5 * 8 * n * n,
+        f"x: the {n:,} × {n:,} Gram matrix and its eigenvectors",
+        "Use fewer samples, or fit_ridge, whose memory does not grow with n.",
+    )
+
+
+def _kernels_are_cheaper(space: AbstractSpace, levels: Sequence[Level], n: int) -> bool:
+    """Whether n kernels cost less than all D functions. Kernels by functions never do."""
+    count = sum(level.multiplicity for level in levels)
+    return n * len(levels) < count and n * space.kernels(levels).width < count
+
+
+def _fit_by_kernels(
+    space: AbstractSpace,
+    levels: Sequence[Level],
+    data: Data,
+    spectrum: Spectrum,
+    penalty: float | Array | str,
+    intercept: bool,
+    throw: bool,
+    memory_limit: int,
+) -> KernelModel:
+    """The same fit by the addition theorem of the space."""
+    dtype = data.x.dtype
+    check_multiplicities(levels, dtype)
+    eigenvalues = jnp.asarray([level.eigenvalue for level in levels], float)
+    weights = checked_spectrum(spectrum, eigenvalues)
+    if intercept:
+        weights = jnp.where(jnp.arange(len(levels)) == 0, 0, weights)
+    eta = checked_penalty(penalty, len(data.x))
+    _refuse_large_gram(len(data.x), memory_limit)
+    with solver_precision(is_traced(data, weights, eta)):
+        alpha, constant, chosen, report = _solve_by_kernels(
+            space.kernels(levels),  # in the precision of the solver
+            weights,
+            data.x,
+            data.y,
+            None if eta is None else jnp.asarray(eta),
+            bool(intercept),
+        )
+    if throw:
+        raise_unless_ok(report)
+    return KernelModel(
+        space=space,
+        kernels=space.kernels(levels),
+        weights=weights.astype(dtype),
+        centers=data.x,
+        coefficients=alpha.reshape(-1, *data.outputs),
+        constant=constant.reshape(data.outputs),
+        penalty=chosen,
+        report=report,
+    )
+
+
+@eqx.filter_jit
+def _solve_by_kernels(
+    kernels: AbstractKernels,
+    weights: Array,
+    x: Array,
+    y: Array,
+    penalty: Array | None,
+    intercept: bool,
+) -> tuple[Array, Array, Array, Report]:
+    """α, b, η and the evidence."""
+    dtype = working_dtype(x.dtype)
+    centers, mu = x.astype(dtype), weights.astype(dtype)
+
+    def against_all(points: Array) -> Array:
+        """K(points, x), ``(n, batch)``."""
+        return kernels.combined(mu, centers[:, None], points[None])
+
+    gram = map_columns(against_all, centers, chunk_rows(len(x) * kernels.width))
+    gram = (gram + gram.T) / 2
+    solution = solve_kernel_ridge(
+        gram, y.astype(dtype), penalty, float(jnp.finfo(x.dtype).eps), intercept=intercept
+    )
+    constant = solution.free[0] if intercept else jnp.zeros(y.shape[1], dtype)
+    parts = (solution.coefficients, constant, solution.penalty)
+    return *(part.astype(x.dtype) for part in parts), as_report(solution, x.dtype)
 
 
 @eqx.filter_jit

@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from symjax_learn._chunks import chunk_rows, map_columns
 from symjax_learn._types import AnyArray, FloatArray, as_array, is_traced
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
+    AbstractKernels,
     AbstractSpace,
     check_finite,
     flatten_points,
@@ -78,6 +80,74 @@ class SpectralModel(eqx.Module):
 def _predict(functions: AbstractFunctions, coefficients: Array, points: Array) -> Array:
     matrix = coefficients.reshape(len(coefficients), -1).T.astype(points.dtype)
     return functions.combined(matrix, points).T
+
+
+class KernelModel(eqx.Module):
+    """f(x) = b + Σ_i K(x, x_i) α_i with K = Σ_λ μ_λ K_λ: a function fitted where functions are too many.
+
+    The same function as a :class:`SpectralModel` on all eigenfunctions, of which none is formed. A
+    pytree, called and passed likewise.
+
+    Attributes:
+        space: where x lies.
+        kernels: K_λ of the levels.
+        weights: μ_λ of each.
+        centers: x_i, ``(n, *point_shape)``.
+        coefficients: α, ``(n, *outputs)``.
+        constant: b, ``outputs``.
+        penalty: η that was used.
+        report: the evidence.
+    """
+
+    space: AbstractSpace
+    kernels: AbstractKernels
+    weights: Float[Array, " L"]
+    centers: Float[Array, "n *point"]
+    coefficients: Float[Array, "n *outputs"]
+    constant: Float[Array, "*outputs"]
+    penalty: Float[Array, "..."]
+    report: Report
+
+    def __call__(self, points: FloatArray) -> Float[Array, "..."]:
+        """The predictions.
+
+        Args:
+            points: ``(*batch, *point_shape)``, floating.
+
+        Returns:
+            ``(*batch, *outputs)`` in the dtype of the points; NaN where a point is NaN. Kernels are
+            formed in chunks and contracted at once.
+
+        Raises:
+            TypeError: the points are not floating.
+            ValueError: the shape is not that of points.
+
+        Cost: n kernels for each point.
+        """
+        flat, batch = flatten_points(self.space, points, "points")
+        return _predict_by_kernels(self, flat).reshape(*batch, *self.constant.shape)
+
+
+@eqx.filter_jit
+def _predict_by_kernels(model: KernelModel, points: Array) -> Array:
+    n, dtype = len(model.centers), points.dtype
+    matrix = model.coefficients.reshape(n, -1).astype(dtype)
+    values = kernel_products(
+        model.kernels, model.weights.astype(dtype), points, model.centers.astype(dtype), matrix
+    )
+    return values + model.constant.reshape(1, -1).astype(dtype)
+
+
+def kernel_products(
+    kernels: AbstractKernels, weights: Array, x: Array, centers: Array, matrix: Array
+) -> Array:
+    """Σ_i K(x, x_i) A_i, ``(batch, columns)``; never more than a chunk of kernels at once."""
+
+    def columns(points: Array) -> Array:
+        gram = kernels.combined(weights, points[:, None], centers[None])
+        return jnp.matmul(gram, matrix, precision="highest").T
+
+    return map_columns(columns, x, chunk_rows(len(centers) * kernels.width)).T
 
 
 class Data(NamedTuple):
