@@ -32,6 +32,7 @@ from symjax_learn.algebra import wreath_product as wreath_product
 from symjax_learn.algebra import young_group as young_group
 from symjax_learn.diagnostics import invariance_discrepancy as invariance_discrepancy
 from symjax_learn.geometry import AbstractFunctions as AbstractFunctions
+from symjax_learn.geometry import AbstractKernels as AbstractKernels
 from symjax_learn.geometry import AbstractSpace as AbstractSpace
 from symjax_learn.geometry import Ball as Ball
 from symjax_learn.geometry import Box as Box
@@ -59,6 +60,7 @@ from symjax_learn.invariants import action as action
 from symjax_learn.invariants import eigenbasis as eigenbasis
 from symjax_learn.invariants import invariant_basis as invariant_basis
 from symjax_learn.invariants import invariant_count as invariant_count
+from symjax_learn.learning import KernelModel as KernelModel
 from symjax_learn.learning import Report as Report
 from symjax_learn.learning import SpectralModel as SpectralModel
 from symjax_learn.learning import augment as augment

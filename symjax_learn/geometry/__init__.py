@@ -20,6 +20,7 @@ from symjax_learn.geometry.rotations import RotationGroup as RotationGroup
 from symjax_learn.geometry.rotations import WignerMatrices as WignerMatrices
 from symjax_learn.geometry.sets import Sets as Sets
 from symjax_learn.geometry.spaces import AbstractFunctions as AbstractFunctions
+from symjax_learn.geometry.spaces import AbstractKernels as AbstractKernels
 from symjax_learn.geometry.spaces import AbstractSpace as AbstractSpace
 from symjax_learn.geometry.spaces import Level as Level
 from symjax_learn.geometry.spectra import Spectrum as Spectrum

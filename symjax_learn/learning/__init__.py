@@ -5,6 +5,7 @@ from symjax_learn.learning.archive import save as save
 from symjax_learn.learning.augmentation import augment as augment
 from symjax_learn.learning.averages import fit_spec_avg as fit_spec_avg
 from symjax_learn.learning.kernel import fit_kernel_ridge as fit_kernel_ridge
+from symjax_learn.learning.model import KernelModel as KernelModel
 from symjax_learn.learning.model import Report as Report
 from symjax_learn.learning.model import SpectralModel as SpectralModel
 from symjax_learn.learning.spectral import fit_ridge as fit_ridge

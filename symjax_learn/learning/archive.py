@@ -39,19 +39,23 @@ from symjax_learn.algebra.products import ProductGroup, WreathElement, WreathGro
 from symjax_learn.geometry.ball import Ball, BallHarmonics, BallKernels
 from symjax_learn.geometry.box import Box, CosineKernels, CosineProducts
 from symjax_learn.geometry.discrete import DiscreteSpace
+from symjax_learn.geometry.frames import Block, FramePolynomials
 from symjax_learn.geometry.gaussian import Gaussian, HermiteKernels, HermiteProducts
 from symjax_learn.geometry.graphs import GraphCharacters, GraphKernels, Graphs
+from symjax_learn.geometry.homogeneous import Grassmannian, Stiefel
 from symjax_learn.geometry.hypercube import CharacterKernels, Characters, Hypercube
 from symjax_learn.geometry.labels import LabelKernels, Labels, TabulatedFunctions
 from symjax_learn.geometry.mesh import Mesh
 from symjax_learn.geometry.product import FactorProducts, Product, ProductKernels
 from symjax_learn.geometry.rotations import RotationGroup, RotationKernels, Step, WignerMatrices
+from symjax_learn.geometry.sets import PointProducts, SetKernels, Sets
 from symjax_learn.geometry.spaces import FunctionKernels
 from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics
 from symjax_learn.geometry.torus import PlaneWaveKernels, PlaneWaveSums, Torus
 from symjax_learn.geometry.zonal import ZonalKernels
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
+from symjax_learn.invariants.routes.orbit_sums import OrbitSums
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 
 FORMAT = "symjax_learn.model"
@@ -65,6 +69,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Ball,
     BallHarmonics,
     BallKernels,
+    Block,
     Box,
     Certificate,
     CharacterKernels,
@@ -73,11 +78,13 @@ _CONSTRUCTORS: tuple[type, ...] = (
     CosineProducts,
     DiscreteSpace,
     FactorProducts,
+    FramePolynomials,
     FunctionKernels,
     Gaussian,
     GraphCharacters,
     GraphKernels,
     Graphs,
+    Grassmannian,
     HermiteKernels,
     HermiteProducts,
     Hypercube,
@@ -89,9 +96,11 @@ _CONSTRUCTORS: tuple[type, ...] = (
     LinearCombinations,
     MatrixGroup,
     Mesh,
+    OrbitSums,
     PermutationGroup,
     PlaneWaveKernels,
     PlaneWaveSums,
+    PointProducts,
     Precise,
     Product,
     ProductGroup,
@@ -100,6 +109,8 @@ _CONSTRUCTORS: tuple[type, ...] = (
     RotationGroup,
     RotationKernels,
     RotationSampler,
+    SetKernels,
+    Sets,
     SignedPermutation,
     SignedPermutationGroup,
     SignedSampler,
@@ -108,6 +119,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Sphere,
     SphericalHarmonics,
     Step,
+    Stiefel,
     TabulatedFunctions,
     Torus,
     TorusSampler,
