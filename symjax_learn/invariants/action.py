@@ -146,9 +146,9 @@ class Action(eqx.Module):
         if isinstance(self.space, Product):
             parts = shares(self.space, self.group)
             return [product_matrices(self.space, level, parts, g, _part_matrices) for level in levels]
-        return exact_matrices(self.space, levels, self.group, self._exact_elements(g))
+        return exact_matrices(self.space, levels, self.group, self.exact_elements(g))
 
-    def _exact_elements(self, g: Element) -> Element:
+    def exact_elements(self, g: Element) -> Element:
         """Elements of matrix groups in float64, also of a float32 session."""
         matrices = any(isinstance(factor, MatrixGroup) for factor in factors(self.group))
         if not matrices or self.group.lie_algebra is not None:
@@ -159,7 +159,7 @@ class Action(eqx.Module):
     def _fitted_representations(
         self, levels: Sequence[Level], g: Element
     ) -> list[Float[np.ndarray, "batch m m"]]:
-        g = self._exact_elements(g)
+        g = self.exact_elements(g)
         with jax.enable_x64(True):  # whatever the session
             inverses = self.inverse(g)
 

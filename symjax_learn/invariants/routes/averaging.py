@@ -3,7 +3,7 @@
 The baseline that every other route replaces, and their oracle where |G| is small.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -31,6 +31,16 @@ class LevelCoefficients(NamedTuple):
     coefficients: list[np.ndarray]
     gap: float
     residual: float
+
+    @classmethod
+    def of(cls, found: Mapping[int, "LevelCoefficients"]) -> "LevelCoefficients":
+        """Those of single levels together, in the order of their numbers."""
+        parts = [found[i] for i in sorted(found)]
+        return cls(
+            [block for part in parts for block in part.coefficients],
+            min(part.gap for part in parts),
+            max(part.residual for part in parts),
+        )
 
 
 def averaged_levels(action: Action, levels: Sequence[Level], memory_limit: int) -> LevelCoefficients:
