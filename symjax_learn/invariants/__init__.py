@@ -7,3 +7,4 @@ from symjax_learn.invariants.basis import InvariantBasis as InvariantBasis
 from symjax_learn.invariants.construct import eigenbasis as eigenbasis
 from symjax_learn.invariants.construct import invariant_basis as invariant_basis
 from symjax_learn.invariants.count import invariant_count as invariant_count
+from symjax_learn.invariants.operators import representation_operator as representation_operator

@@ -20,7 +20,8 @@ class Certificate:
         count: the exact number of invariant functions.
         source: of that count: ``levels`` (no group), ``molien`` (a generating function of the
             family), ``character`` (Burnside's average of traces),
-            ``orbits`` (exact integer orbits with phases), or ``none``.
+            ``orbits`` (exact integer orbits with phases), ``second_route`` (another route found as
+            many), or ``none``.
         rank: the numerical rank of the basis; equal to ``count`` unless the source is ``none``.
         gap: the least ratio of singular values beside a cut; infinite where no cut was made.
         residual: the worst ‖D(g)c − c‖ over generators and functions.
@@ -46,6 +47,7 @@ class InvariantBasis(eqx.Module):
         num_ambient: D, the number of all eigenfunctions up to the same truncation.
         route: how the basis was made.
         certificate: the evidence.
+        reason: why by this route, in words.
     """
 
     space: AbstractSpace
@@ -55,6 +57,7 @@ class InvariantBasis(eqx.Module):
     num_ambient: int = eqx.field(static=True)
     route: str = eqx.field(static=True)
     certificate: Certificate = eqx.field(static=True)
+    reason: str = eqx.field(static=True, default="")
 
     @property
     def num_functions(self) -> int:

@@ -1,5 +1,6 @@
 """``eigenbasis`` and ``invariant_basis``: the truncation, the route, the certificate."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -20,6 +21,7 @@ from symjax_learn.invariants.count import (
     level_counts,
     orbit_counts,
 )
+from symjax_learn.invariants.operators import MAX_DENSE, has_operators
 from symjax_learn.invariants.routes.averaging import averaged_levels
 from symjax_learn.invariants.routes.chain import chained_levels
 from symjax_learn.invariants.routes.generators import generated_levels
@@ -124,12 +126,13 @@ def invariant_basis(
         max_eigenvalue: keep all λ ≤ this; or
         max_functions: keep the largest number of whole levels with at most so many *invariant*
             functions.
-        route: ``"orbits"`` (exact integer orbits on plane waves), ``"generators"`` (null spaces of
+        route: ``"orbits"`` (exact integer orbits of eigenfunctions), ``"generators"`` (null spaces of
             D(g) − I over the generators), ``"lie"`` (the same for a continuous group, with dρ(A) over
             its Lie algebra), ``"chain"`` (the exact average over G from the transversals of a
             stabilizer chain), ``"subset"`` (a few random elements, right with probability 1 − 1e-9),
-            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"`` (orbits where the action
-            permutes plane waves, else generators or lie).
+            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"``: orbits where the group
+            permutes the eigenfunctions up to phases; else generators or lie; chain or subset where an
+            eigenspace is large and D(g) is known without its matrix. The answer's ``reason`` says why.
         memory_limit: refuse set-up work beyond so many bytes.
 
     Raises:
@@ -157,9 +160,13 @@ def invariant_basis(
             "and grad, and pass the basis in."
         )
     acting = as_action(space, group)
-    chosen = _chosen_route(acting, route)
+    first, _ = _chosen_route(acting, route, ())
 
     def construct(levels: Sequence[Level]) -> InvariantBasis:
+        chosen, reason = _chosen_route(acting, route, levels)
+        return dataclasses.replace(by_route(chosen, levels), reason=reason)
+
+    def by_route(chosen: str, levels: Sequence[Level]) -> InvariantBasis:
         if chosen == "orbits" and isinstance(space, Torus):
             return _by_plane_waves(acting, levels, memory_limit)
         if chosen == "orbits":
@@ -169,19 +176,22 @@ def invariant_basis(
     def counts(levels: Sequence[Level]) -> Iterable[int]:
         known, _ = level_counts(acting, levels)
         # Without an exact count level by level, as long as the truncation asks for another.
-        return known or (_count_of_level(acting, chosen, level, memory_limit) for level in levels)
+        return known or (_count_of_level(acting, first, level, memory_limit) for level in levels)
 
     with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
         levels = _truncated_levels(space, max_eigenvalue, max_functions, counts)
         return construct(levels)
 
 
-def _chosen_route(action: Action, route: str) -> str:
+def _chosen_route(action: Action, route: str, levels: Sequence[Level]) -> tuple[str, str]:
+    """The route, and why; for ``"auto"`` by the structure of the pair and the size of its levels."""
     waves = isinstance(action.space, Torus)
     monomial = action.user_act is None and (waves or permutes_functions(action.space, action.group))
     constraints = "generators" if action.group.lie_algebra is None else "lie"
     if route == "auto":
-        return "orbits" if monomial else constraints
+        if monomial:
+            return "orbits", "the group permutes the eigenfunctions up to phases"
+        return _route_by_size(action, constraints, levels)
     if route not in ROUTES:
         raise ValueError(f"route: expected 'auto' or one of {ROUTES} and got {route!r}.")
     if route == "orbits" and not monomial:
@@ -193,7 +203,20 @@ def _chosen_route(action: Action, route: str) -> str:
     if route in ("generators", "lie") and route != constraints:
         kind = "continuous" if constraints == "lie" else "finite"
         raise ValueError(f"route: {route!r} does not fit a {kind} group; use '{constraints}'.")
-    return route
+    return route, "it was asked for"
+
+
+def _route_by_size(action: Action, constraints: str, levels: Sequence[Level]) -> tuple[str, str]:
+    largest = max((level.multiplicity for level in levels), default=1)
+    if has_operators(action) and largest > MAX_DENSE:
+        size = f"D(g) is known without its matrix on eigenspaces of dimension {largest:,} > {MAX_DENSE}"
+        if action.group.lie_algebra is None:
+            return "chain", size
+        if action.group.sampler is not None:
+            return "subset", size
+    number = action.group.num_generators + action.group.dimension
+    kind = "generators" if constraints == "generators" else "representatives and rates"
+    return constraints, f"{number} {kind} constrain eigenspaces of dimension up to {largest:,}"
 
 
 def _count_of_level(action: Action, route: str, level: Level, memory_limit: int) -> int:
