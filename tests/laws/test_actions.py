@@ -6,10 +6,20 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
-from tests.registry import EXACT, PAIRS, brute_force, code, codes, moved
+from tests.registry import (
+    EXACT,
+    PAIR_NAMES,
+    PAIRS,
+    USERS,
+    brute_force,
+    code,
+    codes,
+    distances,
+    moved,
+)
 
 
-@pytest.fixture(params=PAIRS, scope="module")
+@pytest.fixture(params=PAIR_NAMES, scope="module")
 def pair(request):
     return PAIRS[request.param]()
 
@@ -20,14 +30,6 @@ def draw(pair, seed):
 
 def points_of(pair):
     return pair.action.space.sample(jax.random.key(9), (6,))
-
-
-def distances(space, x, y):
-    """Geodesic distances on the torus, chords on the sphere, in float64."""
-    if isinstance(space, sj.Sphere):
-        return np.linalg.norm(np.asarray(x, float) - np.asarray(y, float), axis=-1)
-    difference = (np.asarray(x, float) - np.asarray(y, float)) / space.period
-    return space.period * np.linalg.norm(difference - np.round(difference), axis=-1)
 
 
 def test_action_axioms(pair):
@@ -60,7 +62,7 @@ def test_batches_of_elements_and_points_broadcast(pair):
         np.testing.assert_allclose(outer[i, 2], action.act(one, x[2]), atol=10 * EXACT)
 
 
-@pytest.mark.parametrize("name", [name for name in PAIRS if "user" not in name])
+@pytest.mark.parametrize("name", [name for name in PAIR_NAMES if name not in USERS])
 def test_it_moves_points_as_brute_force_does(name):
     pair = PAIRS[name]()
     action, x = pair.action, points_of(pair)

@@ -7,7 +7,8 @@ import pytest
 from scipy.linalg import block_diag
 
 import symjax_learn as sj
-from tests.registry import EXACT, X64, quadrature
+from tests.quadratures import quadrature
+from tests.registry import EXACT, X64
 
 J = np.asarray([[0.0, -1.0], [1.0, 0.0]])
 
