@@ -4,12 +4,13 @@ import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import roots_gegenbauer, roots_legendre
+from scipy.special import roots_legendre
 
 import symjax_learn as sj
 from symjax_learn.algebra import (
@@ -20,7 +21,9 @@ from symjax_learn.algebra import (
     SignedPermutationGroup,
     WreathGroup,
 )
+from symjax_learn.geometry.vertices import AbstractVertices
 from symjax_learn.invariants.monomial import factors
+from tests.quadratures import RULES
 
 X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
 # Absolute accuracy of an exact statement about numbers of order one.
@@ -189,11 +192,58 @@ LISTED: dict[str, tuple[Callable[[], sj.AbstractGroup], int]] = {
 # A linear part that is no isometry of the cubic torus: a group like any other, on another lattice.
 LATTICE_GROUPS = {"hexagonal": (lambda: sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]), 6)}
 
+
+def readme_example(section: str) -> dict[str, Any]:
+    """The names that the first example of a section of the README defines."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    code = text.split(f"\n## {section}\n")[1].split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(code, names)
+    return names
+
+
+Interval = readme_example("Your own space")["Interval"]
+RULES[Interval] = lambda _, top: (
+    (rule := roots_legendre(math.isqrt(round(top)) + 1))[0][:, None],
+    rule[1] / 2,
+)
+
+HEXAGONAL = sj.Torus.from_lattice([[1, 0], [-1 / 2, math.sqrt(3) / 2]])
+CYCLE = sj.DiscreteSpace(2 * np.eye(6) - np.roll(np.eye(6), 1, axis=0) - np.roll(np.eye(6), -1, axis=0))
+# An octahedron longer along its axis: the corners of a square, then the apexes, of another mass.
+BIPYRAMID = sj.Mesh(
+    [[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1.25], [0, 0, -1.25]],
+    [[i, (i + 1) % 4, apex] for i in range(4) for apex in (4, 5)],
+)
+MOLECULES = sj.Sets(sj.Product(sj.Ball(3), sj.Labels(2)), 2)
+
+# name -> (space, truncation)
 SPACES: dict[str, tuple[sj.AbstractSpace, float]] = {
     "circle": (sj.Torus(1), 16),
     "T²": (sj.Torus(2), 10),
     "T³ of period 1": (sj.Torus(3, 1.0), 3 * (2 * np.pi) ** 2),
     "T^5": (sj.Torus(5), 2),
+    "hexagonal torus": (HEXAGONAL, 400),
+    "S²": (sj.Sphere(2), 20),
+    "S³": (sj.Sphere(3), 8),
+    "box": (sj.Box(2), 90),
+    "Gaussian": (sj.Gaussian(3), 3),
+    "disc": (sj.Ball(2), 42),
+    "ball": (sj.Ball(3), 21),
+    "SO(3)": (sj.RotationGroup(), 6),
+    "hypercube": (sj.Hypercube(4), 4),
+    "graphs": (sj.Graphs(4), 4),
+    "labels": (sj.Labels(4), 4),
+    "cycle": (CYCLE, 4),
+    "bipyramid": (BIPYRAMID, 20),
+    "S² x labels": (sj.Product(sj.Sphere(2), sj.Labels(2)), 6),
+    "T² x labels": (sj.Product(sj.Torus(2), sj.Labels(3)), 4),
+    "sets on a circle": (sj.Sets(sj.Torus(1), 3), 3),
+    "pairs on S²": (sj.Sets(sj.Sphere(2), 2), 6),
+    "molecules": (MOLECULES, 6.4),
+    "frames": (sj.Stiefel(2, 4), 4),
+    "planes": (sj.Grassmannian(2, 4), 12),
+    "user's own: interval": (Interval(), 42),
 }
 
 
@@ -238,24 +288,109 @@ def turn(g: Any, point: Any) -> Any:
     return point + angle * jnp.asarray([1, 0], point.dtype)
 
 
+def _on(space: str, group: Callable[[], sj.AbstractGroup], act: Any = None) -> Callable[[], Pair]:
+    def pair() -> Pair:
+        where, max_eigenvalue = SPACES[space]
+        return Pair(sj.action(where, group(), act=act), max_eigenvalue)
+
+    return pair
+
+
+def _group(name: str) -> Callable[[], sj.AbstractGroup]:
+    return GROUPS[name][0]
+
+
+def _signed_turn() -> sj.AbstractGroup:
+    """Of order 8: four coordinates in a circle, one of them with a sign."""
+    return sj.signed_permutation_group([[1, 2, 3, 0]], [[1, 1, 1, -1]])
+
+
+def _mirror(g: Any, point: Any) -> Any:
+    return g.signs.astype(point.dtype) * point
+
+
+# Pairs whose action moves the points of one space each, in its own way.
+ON_OTHERS: dict[str, Callable[[], Pair]] = {
+    "hexagonal": _on("hexagonal torus", lambda: sj.affine_torus_group([[[1, -1], [1, 0]]], [[0, 0]])),
+    "B_2 on a box": _on("box", _group("B_2")),
+    "S_3 on a Gaussian": _on("Gaussian", _group("S_3")),
+    "tetrahedral on a Gaussian": _on("Gaussian", _group("tetrahedral rotations, turned")),
+    "pentagon on a disc": _on("disc", _group("pentagon")),
+    "tetrahedral on a ball": _on("ball", _group("tetrahedral rotations, turned")),
+    "D_4 on a hypercube": _on("hypercube", _group("D_4")),
+    "signs on a hypercube": _on("hypercube", _signed_turn),
+    "S_4 on graphs": _on("graphs", _group("S_4")),
+    "signs on graphs": _on("graphs", _signed_turn),
+    "S_2 x S_2 on labels": _on("labels", lambda: sj.young_group(2, 2)),
+    "D_6 on a cycle": _on("cycle", lambda: sj.dihedral_group(6)),
+    "D_4 x S_2 on a mesh": _on(
+        "bipyramid", lambda: sj.direct_product(sj.dihedral_group(4), sj.symmetric_group(2))
+    ),
+    "D3 on SO(3)": _on("SO(3)", lambda: sj.point_group("D3")),
+    "(C3, C2) on SO(3)": _on(
+        "SO(3)", lambda: sj.direct_product(sj.point_group("C3"), sj.point_group("C2"))
+    ),
+    "D3d beside labels": _on("S² x labels", _group("D3d")),
+    "S_2 x S_3 on T² x labels": _on(
+        "T² x labels", lambda: sj.direct_product(sj.symmetric_group(2), sj.symmetric_group(3))
+    ),
+    "S_3 on sets": _on("sets on a circle", _group("S_3")),
+    "{±1} wr S_3 on sets": _on("sets on a circle", _group("{±1} wr S_3")),
+    "S_2 x T on sets": _on(
+        "pairs on S²", lambda: sj.direct_product(sj.symmetric_group(2), sj.point_group("T"))
+    ),
+    "S_2 x C3 on molecules": _on(
+        "molecules", lambda: sj.direct_product(sj.symmetric_group(2), sj.point_group("C3"))
+    ),
+    "left on frames": _on("frames", lambda: sj.matrix_group([turns(3)])),
+    "right on frames": _on("frames", lambda: sj.cyclic_group(4)),
+    "left and right on frames": _on(
+        "frames", lambda: sj.direct_product(sj.symmetric_group(2), sj.cyclic_group(4))
+    ),
+    "D_4 on planes": _on("planes", _group("D_4")),
+}
+USERS: dict[str, Callable[[], Pair]] = {
+    "user's own: quarter turns": lambda: Pair(sj.action(sj.Torus(2), sj.cyclic_group(4), act=turn), 17),
+    "user's own: mirror of an interval": _on("user's own: interval", lambda: sj.sign_group(1), _mirror),
+}
 PAIRS: dict[str, Callable[[], Pair]] = {
     **{name: _on_torus(name) for name in ON_TORUS},
     **{f"{name} on a sphere": _on_sphere(name) for name in ON_SPHERE},
-    "user's own: quarter turns": lambda: Pair(sj.action(sj.Torus(2), sj.cyclic_group(4), act=turn), 17),
+    **USERS,
+    **ON_OTHERS,
 }
+# Where the group permutes eigenfunctions up to phases or signs.
+BY_ORBITS = [
+    *ON_TORUS,
+    "hexagonal",
+    "B_2 on a box",
+    "S_3 on a Gaussian",
+    "D_4 on a hypercube",
+    "signs on a hypercube",
+    "S_4 on graphs",
+    "signs on graphs",
+    "S_3 on sets",
+]
 # A route, and the pairs that it serves. Set-up work is the same float64 in every session, so that
-# float32 needs no second route.
+# float32 needs no second route, and few pairs: of each kind of evaluation one.
 ROUTES = {
-    "orbits": tuple(ON_TORUS),
-    "generators": tuple(PAIRS),
+    "orbits": tuple(BY_ORBITS),
+    "generators": tuple(name for name in PAIRS if name not in ON_OTHERS or name not in BY_ORBITS),
     "chain": ("A_5", "B_3", "p2gg", "Frobenius 20", "icosahedral on a sphere"),
-    "averaging": tuple(PAIRS),
+    "averaging": tuple(name for name in PAIRS if name not in ON_OTHERS),
 }
+IN_FLOAT32 = (
+    *ON_TORUS[::3],
+    *(f"{name} on a sphere" for name in ON_SPHERE[::3]),
+    *USERS,
+    *list(ON_OTHERS)[::2],
+)
+PAIR_NAMES = tuple(PAIRS) if X64 else IN_FLOAT32
 PAIRS_AND_ROUTES = [
     (name, route)
     for route, names in ROUTES.items()
     for name in names
-    if X64 or route == ("orbits" if name in ON_TORUS else "generators")
+    if X64 or (name in IN_FLOAT32 and route == ("orbits" if name in BY_ORBITS else "generators"))
 ]
 
 
@@ -274,33 +409,6 @@ ESTIMATORS: dict[str, Callable[..., sj.SpectralModel]] = {
     "ridge": _ridge,
     "averaged kernel ridge": _averaged,
 }
-
-
-def quadrature(space: sj.AbstractSpace, max_eigenvalue: float) -> tuple[jax.Array, np.ndarray]:
-    """Points and weights that integrate the product of any two eigenfunctions up to a truncation."""
-    if isinstance(space, sj.Torus):
-        side = np.arange(2 * math.isqrt(round(max_eigenvalue / space.unit_eigenvalue)) + 1)
-        axes = np.meshgrid(*[side / len(side)] * space.dimension, indexing="ij")
-        points = np.stack(axes, -1).reshape(-1, space.dimension) * space.period
-        return jnp.asarray(points, float), np.full(len(points), 1 / len(points))
-    return sphere_rule(space.dimension, 2 * len(space.levels(max_eigenvalue)) - 2)
-
-
-def sphere_rule(dimension: int, degree: int) -> tuple[jax.Array, np.ndarray]:
-    """A product rule on S^dimension that integrates polynomials up to a degree."""
-    angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
-    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    weights = np.full(degree + 1, 1 / (degree + 1))
-    for k in range(3, dimension + 2):
-        num = degree // 2 + 1
-        heights, masses = roots_legendre(num) if k == 3 else roots_gegenbauer(num, (k - 2) / 2)
-        rings = [
-            np.concatenate([points * math.sqrt(1 - t * t), np.full((len(points), 1), t)], axis=1)
-            for t in heights
-        ]
-        points = np.concatenate(rings)
-        weights = np.concatenate([weights * mass for mass in masses / masses.sum()])
-    return jnp.asarray(points, float), weights
 
 
 def brute_force(group: sj.AbstractGroup) -> tuple[np.ndarray, np.ndarray]:
@@ -355,7 +463,75 @@ def brute_force_codes(group: sj.AbstractGroup) -> set[bytes]:
 
 
 def moved(space: sj.AbstractSpace, matrices: np.ndarray, shifts: np.ndarray, x: Any) -> np.ndarray:
-    """All points by all elements of brute force, ``(elements, n, d)``, in float64."""
+    """All points by all elements of brute force, ``(elements, n, *point)``, in float64."""
     points = np.asarray(x, np.float64)
-    period = space.period if isinstance(space, sj.Torus) else 0.0
-    return np.einsum("gij,nj->gni", matrices, points) + (period * shifts / 72)[:, None]
+    if isinstance(space, sj.Torus):
+        return np.einsum("gij,nj->gni", matrices, points) + (space.period * shifts / 72)[:, None]
+    return np.stack([moved_by(space, matrix, points) for matrix in matrices])
+
+
+def moved_by(space: sj.AbstractSpace, a: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Points ``(n, *point)`` by one element, of which nothing is known but its matrix."""
+    match space:
+        case sj.Box():
+            return (x - 0.5) @ a.T + 0.5
+        case sj.Graphs() | sj.Grassmannian():
+            return a @ x @ a.T
+        case sj.Labels() | AbstractVertices():
+            return a.argmax(axis=0).astype(float)[x.astype(int)]
+        case sj.RotationGroup() | sj.Stiefel():
+            rows, columns = space.point_shape
+            left = np.eye(rows) if len(a) == columns != rows else a[:rows, :rows]
+            right = np.eye(columns) if len(a) == rows else a[-columns:, -columns:]
+            return left @ x @ right.T
+        case sj.Product():
+            width = math.prod(space.spaces[0].point_shape)
+            first, second = np.split(x, [width], axis=1)
+            rest = a[width:, width:]
+            second = moved_by(space.spaces[1], rest, second) if len(rest) else second
+            return np.concatenate([moved_by(space.spaces[0], a[:width, :width], first), second], axis=1)
+        case sj.Sets():
+            n = space.num_points
+            if len(a) > n:
+                x = np.stack([moved_by(space.space, a[n:, n:], point) for point in x])
+            return np.einsum("ij,nj...->ni...", a[:n, :n], x)
+        case _:
+            return x @ a.T
+
+
+def distances(space: sj.AbstractSpace, x: Any, y: Any) -> np.ndarray:
+    """Distances that isometries keep, of points ``(*batch, *point)``, in float64.
+
+    Geodesic on tori, of resistance on vertices, 1 between labels, else of arrays; of products by
+    Pythagoras.
+    """
+    x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    match space:
+        case sj.Torus():
+            difference = (x - y) / space.period
+            near = difference - np.round(difference)
+            if space.is_cubic:
+                return space.period * np.linalg.norm(near, axis=-1)
+            around = np.stack(np.meshgrid(*[[-1, 0, 1]] * space.dimension), -1).reshape(
+                -1, space.dimension
+            )
+            images = (near[..., None, :] + around) @ np.asarray(space.vectors)
+            return np.linalg.norm(images, axis=-1).min(axis=-1)
+        case sj.Labels():
+            return (x != y).any(axis=-1).astype(float)
+        case AbstractVertices():
+            inverse = np.linalg.pinv(space.matrix().toarray())
+            i, j = x[..., 0].astype(int), y[..., 0].astype(int)
+            return np.sqrt(np.maximum(inverse[i, i] + inverse[j, j] - 2 * inverse[i, j], 0))
+        case sj.Product():
+            widths = np.cumsum([math.prod(part.point_shape) for part in space.spaces])[:-1]
+            blocks = zip(np.split(x, widths, axis=-1), np.split(y, widths, axis=-1), strict=True)
+            squares = [
+                distances(part, *block) ** 2 for part, block in zip(space.spaces, blocks, strict=True)
+            ]
+            return np.sqrt(sum(squares))
+        case sj.Sets():
+            return np.linalg.norm(distances(space.space, x, y), axis=-1)
+        case _:
+            axes = tuple(range(-len(space.point_shape), 0))
+            return np.sqrt(((x - y) ** 2).sum(axis=axes))

@@ -20,7 +20,10 @@ FLOORS = [
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Imported where they are used: importing the package must not pay for them.
-LAZY = ("sympy", "matplotlib", "scipy", "sklearn", "pandas", "optax", "chex", "hypothesis", "spglib")
+LAZY = (
+    "sympy", "matplotlib", "scipy", "sklearn", "pandas", "optax", "chex", "hypothesis", "spglib",
+    "robust_laplacian",
+)  # fmt: skip
 
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")
 

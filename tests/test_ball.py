@@ -14,7 +14,8 @@ from scipy.special import jnp_zeros, jv, roots_jacobi
 import symjax_learn as sj
 from symjax_learn.geometry.ball import neumann_roots
 from symjax_learn.invariants.basis import evaluate
-from tests.registry import EXACT, X64, sphere_rule
+from tests.quadratures import ball_rule
+from tests.registry import EXACT, X64
 
 # Dimension: radius, truncation. A degree occurs with two roots in each but the last.
 CASES = {2: (1.0, 60.0), 3: (2.0, 10.0), 5: (1.0, 34.0)}
@@ -29,19 +30,6 @@ def case_of(dimension):
 @pytest.fixture(params=[2, 3], scope="module")
 def case(request):
     return case_of(request.param)
-
-
-def ball_rule(space, max_eigenvalue, order=24):
-    """A product rule for products of two eigenfunctions: Gauss–Jacobi in r², the sphere's in angle.
-
-    The radial integrand is entire in r², so that a rule of order 24 is exact to rounding here.
-    """
-    degree = max(level.key[0] for level in space.levels(max_eigenvalue))
-    directions, weights = sphere_rule(space.dimension - 1, 2 * degree)
-    nodes, masses = roots_jacobi(order, 0, space.dimension / 2 - 1)
-    radii = space.radius * np.sqrt((1 + nodes) / 2)
-    points = (radii[:, None, None] * np.asarray(directions, float)).reshape(-1, space.dimension)
-    return jnp.asarray(points, float), np.outer(masses / masses.sum(), weights).ravel()
 
 
 @pytest.mark.parametrize(
@@ -119,8 +107,8 @@ def test_the_radius_scales_eigenvalues_and_volume():
 @pytest.mark.parametrize("dimension", CASES)
 def test_eigenfunctions_are_orthonormal(dimension):
     space, basis = case_of(dimension)
-    points, weights = ball_rule(space, CASES[space.dimension][1])
-    features = np.asarray(basis(points), float)
+    points, weights = ball_rule(space, CASES[space.dimension][1], order=24)
+    features = np.asarray(basis(jnp.asarray(points, float)), float)
     gram = features.T @ (weights[:, None] * features)
     np.testing.assert_allclose(gram, np.eye(basis.num_functions), atol=1e-12 if X64 else 1e-5)
     np.testing.assert_allclose(features[:, 0], 1, atol=EXACT)

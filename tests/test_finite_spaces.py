@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sparse
 
 import symjax_learn as sj
+from tests.quadratures import all_points
 from tests.registry import EXACT, X64
 
 
@@ -40,18 +41,6 @@ SPACES = {
     "weighted graph": (sj.DiscreteSpace(random_laplacian(7)), 20),
     "nothing": (sj.DiscreteSpace(np.zeros((3, 3))), 0),
 }
-
-
-def all_points(space):
-    """Every point, uniform weights: an exact quadrature."""
-    if isinstance(space, sj.Hypercube):
-        return np.asarray(list(itertools.product((-1.0, 1.0), repeat=space.num_coordinates)))
-    if isinstance(space, sj.Graphs):
-        i, j = np.triu_indices(space.num_nodes, 1)
-        points = np.zeros((2 ** len(i), *space.point_shape))
-        points[:, i, j] = list(itertools.product((-1.0, 1.0), repeat=len(i)))
-        return points + points.transpose(0, 2, 1)
-    return np.arange(space.cardinality, dtype=float)[:, None]
 
 
 def graph_laplacian(name, space, points):

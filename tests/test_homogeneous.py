@@ -14,7 +14,8 @@ from scipy.stats import beta, kstest
 import symjax_learn as sj
 from symjax_learn.geometry.frames import Entries, casimir, moments, weingarten
 from symjax_learn.geometry.homogeneous import fixed_dimension, weight_dimension
-from tests.registry import EXACT, X64, sphere_rule
+from tests.quadratures import frame_rule
+from tests.registry import EXACT, X64
 
 # Each with the largest eigenvalue up to which its functions are tested.
 SPACES = {
@@ -39,33 +40,6 @@ def basis(name):
 
 def projector(frames):
     return np.swapaxes(frames, -1, -2) @ frames
-
-
-def frame_rule(k, p, degree):
-    """Points and weights on St(k, p) that integrate polynomials up to a degree.
-
-    A vector x of the sphere, and a frame of St(k − 1, p − 1) carried to its orthogonal complement by
-    a rotation that takes the last axis to x: the result depends on x polynomially after the inner rule.
-    """
-    nodes, masses = (np.asarray(part, np.float64) for part in exact_sphere_rule(p - 1, degree))
-    if k == 1:
-        return nodes[:, None], masses
-    inner, inner_masses = frame_rule(k - 1, p - 1, degree)
-    complements = np.stack([np.linalg.svd(x[None])[2][1:] for x in nodes])
-    rest = np.einsum("bij,ajl->abil", inner, complements)
-    first = np.broadcast_to(nodes[:, None, None], (len(nodes), len(inner), 1, p))
-    points = np.concatenate([first, rest], axis=2).reshape(-1, k, p)
-    return points, np.outer(masses, inner_masses).ravel()
-
-
-def exact_sphere_rule(dimension, degree):
-    """In float64 in every session."""
-    if dimension == 1:
-        angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
-        circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return circle, np.full(degree + 1, 1 / (degree + 1))
-    with jax.enable_x64(True):
-        return sphere_rule(dimension, degree)
 
 
 def levels_of(space, max_eigenvalue):

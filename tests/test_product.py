@@ -11,22 +11,10 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
-from tests.registry import EXACT, sphere_rule
-from tests.test_separable import box_rule, gaussian_rule
+from tests.quadratures import box_rule, gaussian_rule, product_rule, sphere_rule
+from tests.registry import EXACT
 
 MIXED = sj.Product(sj.Sphere(2), sj.Box(1), sj.Gaussian(1))
-
-
-def product_rule(*rules):
-    """Of rules on the factors: all combinations of their points, and products of their weights."""
-    points, weights = np.zeros((1, 0)), np.ones(1)
-    for nodes, masses in rules:
-        nodes = np.asarray(nodes, float)
-        points = np.concatenate(
-            [np.repeat(points, len(nodes), axis=0), np.tile(nodes, (len(points), 1))], axis=1
-        )
-        weights = np.repeat(weights, len(nodes)) * np.tile(masses, len(weights))
-    return points, weights
 
 
 def test_levels_are_merged_sums():

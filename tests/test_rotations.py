@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import eval_legendre, roots_legendre
+from scipy.special import eval_legendre
 from scipy.stats import kstest
 
 import symjax_learn as sj
+from tests.quadratures import rotation_rule
 from tests.registry import EXACT, X64
 
 SPACE = sj.RotationGroup()
@@ -32,25 +33,6 @@ SPECIAL = jnp.asarray(
         np.ones((3, 3)),
     ]
 )
-
-
-def rotation_rule(degree):
-    """Points and weights that integrate over SO(3) polynomials up to a degree in the entries of R.
-
-    R = R_z(α) R_y(β) R_z(γ): equal steps in α and γ, and Gauss and Legendre's rule in cos β.
-    """
-    angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
-    heights, masses = roots_legendre(degree // 2 + 1)
-    c, s, t = np.cos(angles), np.sin(angles), np.sqrt(1 - heights**2)
-    zero, one = np.zeros_like(c), np.ones_like(c)
-    about_z = np.stack([[c, -s, zero], [s, c, zero], [zero, zero, one]]).transpose(2, 0, 1)
-    zero, one = np.zeros_like(t), np.ones_like(t)
-    about_y = np.stack([[heights, zero, t], [zero, one, zero], [-t, zero, heights]]).transpose(2, 0, 1)
-    points = np.einsum("aij,bjk,ckl->abcil", about_z, about_y, about_z).reshape(-1, 3, 3)
-    weights = np.broadcast_to(
-        masses[:, None] / 2 / len(angles) ** 2, (len(angles), len(masses), len(angles))
-    )
-    return jnp.asarray(points, float), weights.ravel()
 
 
 def product(left, right):
@@ -94,6 +76,7 @@ def test_levels_are_the_even_ones_of_the_sphere_that_covers_it():
 
 def test_eigenfunctions_are_orthonormal():
     points, weights = rotation_rule(6)
+    points = jnp.asarray(points, float)
     SPACE.check(points)
     features = np.asarray(basis(3)(points), float)
     gram = (features * weights[:, None]).T @ features

@@ -12,6 +12,7 @@ from scipy.special import eval_hermitenorm
 
 import symjax_learn as sj
 from symjax_learn.geometry.separable import vector_counts
+from tests.quadratures import box_rule, gaussian_rule
 from tests.registry import EXACT, X64
 
 PI2 = math.pi**2
@@ -21,21 +22,6 @@ SPACES = {
     "box 3": (sj.Box(3), 6),
     "gaussian 3": (sj.Gaussian(3), 4),
 }
-
-
-def box_rule(dimension, largest):
-    """The midpoint rule on [0, 1]^d: exact for products of two cosines of frequencies ≤ largest."""
-    nodes = (np.arange(largest + 1) + 0.5) / (largest + 1)
-    points = np.asarray(list(itertools.product(nodes, repeat=dimension)))
-    return points, np.full(len(points), 1 / len(points))
-
-
-def gaussian_rule(dimension, degree):
-    """The Gauss–Hermite rule of the standard normal measure, exact for products of two such degrees."""
-    nodes, masses = np.polynomial.hermite_e.hermegauss(degree + 1)
-    points = np.asarray(list(itertools.product(nodes, repeat=dimension)))
-    weights = np.asarray([math.prod(w) for w in itertools.product(masses, repeat=dimension)])
-    return points, weights / weights.sum()
 
 
 def rule(space, total):

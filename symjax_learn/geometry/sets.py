@@ -176,14 +176,11 @@ class Sets(AbstractSpace):
                 )
             taken = [(level, count) for level, count in zip(single, counts, strict=False) if count]
             total = math.fsum(count * level.eigenvalue for level, count in taken)
-            free = self.num_points - sum(counts)
-            placements = math.factorial(self.num_points) // math.prod(
-                math.factorial(count) for count in (*counts, free)
-            )
-            functions = math.prod(level.multiplicity**count for level, count in taken)
-            found.append(
-                (total, placements * functions, tuple((level.key, count) for level, count in taken))
-            )
+            functions, free = 1, self.num_points
+            for level, count in taken:
+                functions *= math.comb(free, count) * level.multiplicity**count
+                free -= count
+            found.append((total, functions, tuple((level.key, count) for level, count in taken)))
         found.sort(key=lambda one: one[0])
         groups: list[list[tuple[float, int, Occupation]]] = []
         for one in found:

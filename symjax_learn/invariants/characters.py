@@ -24,7 +24,7 @@ _MAX_CYCLE_NODES = 24
 def entry_sizes(space: Box | Hypercube | Graphs, max_size: int, signed: bool) -> list[int]:
     """Sizes of the nonzero entries of one place, of the even ones alone where its sign may change."""
     if not isinstance(space, Box):
-        return [] if signed else [1]
+        return [] if signed or max_size < 1 else [1]
     return [v * v for v in range(1, math.isqrt(max_size) + 1) if not signed or v % 2 == 0]
 
 

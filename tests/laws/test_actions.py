@@ -6,10 +6,20 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
-from tests.registry import EXACT, PAIRS, brute_force, code, codes, moved
+from tests.registry import (
+    EXACT,
+    PAIR_NAMES,
+    PAIRS,
+    USERS,
+    brute_force,
+    code,
+    codes,
+    distances,
+    moved,
+)
 
 
-@pytest.fixture(params=PAIRS, scope="module")
+@pytest.fixture(params=PAIR_NAMES, scope="module")
 def pair(request):
     return PAIRS[request.param]()
 
@@ -20,14 +30,6 @@ def draw(pair, seed):
 
 def points_of(pair):
     return pair.action.space.sample(jax.random.key(9), (6,))
-
-
-def distances(space, x, y):
-    """Geodesic distances on the torus, chords on the sphere, in float64."""
-    if isinstance(space, sj.Sphere):
-        return np.linalg.norm(np.asarray(x, float) - np.asarray(y, float), axis=-1)
-    difference = (np.asarray(x, float) - np.asarray(y, float)) / space.period
-    return space.period * np.linalg.norm(difference - np.round(difference), axis=-1)
 
 
 def test_action_axioms(pair):
@@ -60,7 +62,7 @@ def test_batches_of_elements_and_points_broadcast(pair):
         np.testing.assert_allclose(outer[i, 2], action.act(one, x[2]), atol=10 * EXACT)
 
 
-@pytest.mark.parametrize("name", [name for name in PAIRS if "user" not in name])
+@pytest.mark.parametrize("name", [name for name in PAIR_NAMES if name not in USERS])
 def test_it_moves_points_as_brute_force_does(name):
     pair = PAIRS[name]()
     action, x = pair.action, points_of(pair)
@@ -73,28 +75,33 @@ def test_it_moves_points_as_brute_force_does(name):
         assert distances(action.space, points, expected[element]).max() < 30 * EXACT
 
 
-def test_representation_is_orthogonal_and_a_homomorphism(pair):
-    action = pair.action
+@pytest.fixture(scope="module")
+def matrices(pair):
+    """Levels, and for each D(g), D(h), D(gh) for six g and h, all at once: each call compiles."""
+    action, levels = pair.action, pair.action.space.levels(pair.max_eigenvalue)
     g, h = draw(pair, 0), draw(pair, 1)
-    levels = action.space.levels(pair.max_eigenvalue)
-    sides = [action.representations(levels, one) for one in (g, h, action.compose(g, h))]
-    for level, left, right, product in zip(levels, *sides, strict=True):
+    together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), g, h, action.compose(g, h))
+    return levels, [np.split(one, 3) for one in action.representations(levels, together)]
+
+
+def test_representation_is_orthogonal_and_a_homomorphism(matrices):
+    for level, (left, right, product) in zip(*matrices, strict=True):
         assert product.dtype == np.float64
         np.testing.assert_allclose(left @ right, product, atol=1e-10)
         identity = np.eye(level.multiplicity)
         np.testing.assert_allclose(left.mT @ left, np.broadcast_to(identity, left.shape), atol=1e-10)
 
 
-def test_representation_is_that_of_the_moved_eigenfunctions(pair):
+def test_representation_is_that_of_the_moved_eigenfunctions(pair, matrices):
     action, x = pair.action, points_of(pair)
-    g = draw(pair, 0)
-    pulled = action.act(action.inverse(g), x)  # φ(g⁻¹x) = φ(x) D(g), one element for each point
-    levels = action.space.levels(pair.max_eigenvalue)[:4]
-    for level, matrices in zip(levels, action.representations(levels, g), strict=True):
-        here = np.asarray(action.space.eigenfunctions(level, x))
-        there = np.asarray(action.space.eigenfunctions(level, pulled))
-        expected = np.einsum("nj,njk->nk", here, matrices)
-        np.testing.assert_allclose(there, expected, atol=300 * EXACT)
+    pulled = action.act(action.inverse(draw(pair, 0)), x)  # φ(g⁻¹x) = φ(x) D(g), one g for each point
+    basis = sj.eigenbasis(action.space, max_eigenvalue=pair.max_eigenvalue)
+    here, there = np.split(np.asarray(basis(jnp.concatenate([x, pulled]))), 2)
+    start = 0
+    for level, (found, *_) in zip(*matrices, strict=True):
+        block = slice(start, start := start + level.multiplicity)
+        expected = np.einsum("nj,njk->nk", here[:, block], found)
+        np.testing.assert_allclose(there[:, block], expected, atol=300 * EXACT)
 
 
 def test_a_user_act_that_is_no_isometry_is_refused():

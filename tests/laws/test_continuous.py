@@ -7,7 +7,8 @@ import pytest
 from scipy.linalg import block_diag
 
 import symjax_learn as sj
-from tests.registry import EXACT, X64, quadrature
+from tests.quadratures import quadrature
+from tests.registry import EXACT, X64
 
 J = np.asarray([[0.0, -1.0], [1.0, 0.0]])
 
@@ -83,6 +84,44 @@ PAIRS = {
         None,
         "orbits",
     ),
+    # Radial functions alone, Hermite series of |x|², and what only a constant can be.
+    "SO(3) on a ball": (
+        sj.Ball(3),
+        lambda: sj.special_orthogonal_group(3),
+        21,
+        [1, 0, 0, 1, 0],
+        "molien",
+    ),
+    "SO(3) on a Gaussian": (
+        sj.Gaussian(3),
+        lambda: sj.special_orthogonal_group(3),
+        4,
+        [1, 0, 1, 0, 1],
+        "molien",
+    ),
+    "SO(3) on itself": (
+        sj.RotationGroup(),
+        lambda: sj.special_orthogonal_group(3),
+        6,
+        [1, 0, 0],
+        "molien",
+    ),
+    # One zonal function P_l(R_33) for each degree.
+    "turns on both sides": (
+        sj.RotationGroup(),
+        lambda: sj.direct_product(*[sj.lie_group([block_diag(J, 0)])] * 2),
+        6,
+        [1, 1, 1],
+        "molien",
+    ),
+    # Functions of the plane that two vectors span: those of the Grassmannian, 9 at λ = 8.
+    "O(2) on frames": (
+        sj.Stiefel(2, 4),
+        lambda: sj.orthogonal_group(2),
+        8,
+        [1, 0, 0, 9],
+        "second_route",
+    ),
     "user's own turns": (
         sj.action(
             sj.Sphere(2),
@@ -119,7 +158,7 @@ def test_as_many_as_there_are(case):
     if counts is not None:
         found = [int(np.isclose(basis.eigenvalues, level.eigenvalue).sum()) for level in levels]
         assert found == counts
-    if source != "none":
+    if source not in ("none", "second_route"):
         assert sj.invariant_count(basis.space, basis.action, max_eigenvalue) == basis.num_functions
 
 

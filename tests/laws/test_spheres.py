@@ -10,7 +10,8 @@ import pytest
 from scipy.special import eval_gegenbauer
 
 import symjax_learn as sj
-from tests.registry import EXACT, GROUPS, PAIRS, X64, quadrature
+from tests.quadratures import quadrature
+from tests.registry import EXACT, GROUPS, PAIRS, X64
 
 
 def eigenvalue(dimension, degree):
