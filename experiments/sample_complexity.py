@@ -160,9 +160,7 @@ class _Problem:
             model = sj.fit_ridge(basis, x, y, spectrum=self.spectrum)
             risks.append(np.sum((np.asarray(model.coefficients) - truth) ** 2))
             spectrum = np.asarray(self.spectrum(basis.eigenvalues))
-            predicted.append(
-                [predicted_risk(spectrum, truth, n, self.config.noise) for n in _grid(self.config)]
-            )
+            predicted.append(predicted_risk(spectrum, truth, _grid(self.config), self.config.noise))
         return {
             "risk": np.asarray(risks),
             "predicted": np.asarray(predicted),
@@ -172,8 +170,10 @@ class _Problem:
         }
 
 
-def predicted_risk(spectrum: np.ndarray, truth: np.ndarray, num_samples: float, noise: float) -> float:
-    """The least risk over penalties of ridge with these features, from their spectrum alone.
+def predicted_risk(
+    spectrum: np.ndarray, truth: np.ndarray, num_samples: np.ndarray | float, noise: float
+) -> np.ndarray:
+    """For each number of samples, the least risk over penalties of ridge, from its spectrum alone.
 
     With the effective penalty κ, γ = (1/n) Σ (μ/(μ + κ))² and nη = κ(n − Σ μ/(μ + κ)) ≥ 0:
     R = (Σ (κ/(μ + κ))² c² + σ²γ)/(1 − γ). The first function, the constant, is not penalized (μ = ∞).
@@ -184,10 +184,12 @@ def predicted_risk(spectrum: np.ndarray, truth: np.ndarray, num_samples: float, 
     """
     kappa = np.geomspace(1e-9, 1e3, 400)[:, None] * spectrum[1:].max()
     shrunk = spectrum[1:] / (spectrum[1:] + kappa)
-    gamma = (1 + (shrunk**2).sum(axis=1)) / num_samples
+    n = np.asarray(num_samples)[..., None]
+    gamma = (1 + (shrunk**2).sum(axis=1)) / n
     bias = ((1 - shrunk) ** 2 * truth[1:] ** 2).sum(axis=1)
-    allowed = 1 + shrunk.sum(axis=1) < num_samples
-    return float(((bias + noise**2 * gamma) / (1 - gamma))[allowed].min())
+    allowed = 1 + shrunk.sum(axis=1) < n
+    gamma = np.where(allowed, gamma, 0.0)
+    return np.where(allowed, (bias + noise**2 * gamma) / (1 - gamma), np.inf).min(axis=-1)
 
 
 def _counts(config: Config) -> Outcome:
