@@ -14,7 +14,7 @@ from symjax_learn.geometry.box import Box
 from symjax_learn.geometry.graphs import Graphs
 from symjax_learn.geometry.hypercube import Hypercube
 from symjax_learn.geometry.sets import Occupation
-from symjax_learn.invariants.monomial import cycles_of, signed_affine
+from symjax_learn.invariants.monomial import cycles_of, signed_permutations
 from symjax_learn.invariants.signed import placed_moves
 
 # S_n with more cycle types than this is not averaged over them.
@@ -86,7 +86,7 @@ def set_counts(
         return integral([float(np.mean(_complete(one, traces))) for one in occupations])
     if order.order > max_order:
         return None
-    moves = signed_affine(order, order.elements())
+    moves = signed_permutations(order, order.elements())
     kinds = Counter(tuple(sorted(n for n, *_ in one)) for one in cycles_of(moves))
     averages = []
     for one in occupations:
@@ -101,7 +101,8 @@ def _complete(one: Occupation, traces: Callable[[Hashable, int], np.ndarray]) ->
     for key, count in one:
         complete = [np.ones(1)]
         for c in range(1, count + 1):
-            complete.append(sum(traces(key, j) * complete[c - j] for j in range(1, c + 1)) / c)
+            terms = [traces(key, j) * complete[c - j] for j in range(1, c + 1)]
+            complete.append(np.sum(terms, axis=0) / c)
         product = product * complete[count]
     return product
 

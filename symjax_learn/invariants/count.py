@@ -57,6 +57,7 @@ from symjax_learn.invariants.monomial import (
     cycles_of,
     find_rows,
     signed_affine,
+    signed_permutations,
 )
 from symjax_learn.invariants.pairs import shares, sides
 from symjax_learn.invariants.routes.averaging import averages
@@ -154,7 +155,7 @@ def _counts_by_space(action: Action, levels: Sequence[Level]) -> tuple[list[int]
         case RotationGroup():
             return _rotation_counts(space, group, integer_keys(levels, "the rotation group"))
         case Labels():
-            moves = signed_affine(group, group.generators)
+            moves = signed_permutations(group, group.generators)
             orbits = monomial_orbits(moves.images, np.zeros_like(moves.images), 1)
             return [len(orbits.carries) - 1 if level.key else 1 for level in levels], "orbits"
         case Product():
@@ -248,7 +249,7 @@ def _set_counts(
     else:
         order, points = shares(space, group)
         assert order.group is not None
-        source = "character"
+        source: Source = "character"
         found = None
         if points.group is None:
             sizes = {key: np.full(1, float(level.multiplicity)) for key, level in single.items()}
@@ -281,7 +282,8 @@ def _trace_counts(action: Action, levels: Sequence[Level]) -> tuple[list[int] | 
 
 def _weakest(sources: Sequence[Source]) -> Source:
     """The source of a count that is made of counts."""
-    return next((one for one in ("orbits", "character") if one in sources), "molien")
+    known: tuple[Source, ...] = ("orbits", "character")
+    return next((one for one in known if one in sources), "molien")
 
 
 def counted_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> list[int] | None:
@@ -366,7 +368,7 @@ def _polynomial_series(group: AbstractGroup, max_degree: int) -> tuple[list[int]
             return None, "none"
         return molien_series(np.asarray(group.elements()), max_degree), "character"
     if group.order <= MAX_CHARACTER_ORDER:
-        elements = signed_affine(group, group.elements())
+        elements = signed_permutations(group, group.elements())
         types = Counter(tuple(sorted((n, sign) for n, sign, _ in c)) for c in cycles_of(elements))
         total = [0] * (max_degree + 1)
         for cycles, times in types.items():
@@ -395,8 +397,7 @@ def _monomial_count(group: AbstractGroup, degree: int) -> int:
     bars = bars.reshape(-1, d - 1)
     edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, degree + d - 1)))
     exponents = np.diff(edges, axis=1) - 1
-    generators = signed_affine(group, group.generators)
-    assert isinstance(generators, SignedAffine)
+    generators = signed_permutations(group, group.generators)
     moved = np.empty((len(generators.images), *exponents.shape), np.int64)
     for row, images in enumerate(generators.images):
         moved[row][:, images] = exponents

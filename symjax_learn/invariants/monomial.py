@@ -249,3 +249,10 @@ def cycles_of(elements: SignedAffine) -> Iterator[list[tuple[int, int, int]]]:
             if length:
                 cycles.append((length, sign, shift % elements.denominator))
         yield cycles
+
+
+def signed_permutations(group: AbstractGroup, g: Element) -> SignedAffine:
+    """As :func:`signed_affine`, of a group that has no other elements than signed permutations."""
+    moves = signed_affine(group, g)
+    assert isinstance(moves, SignedAffine)
+    return moves

@@ -57,7 +57,7 @@ def _move_torus(space: Torus, group: AbstractGroup, g: Element, x: Array) -> Arr
 def _conjugate(group: AbstractGroup, g: Element, a: Array) -> Array:
     """gxgᵀ."""
     rows = _with_axes(group, g, 1)
-    return group.apply(rows, group.apply(rows, a).mT).mT
+    return jnp.asarray(group.apply(rows, group.apply(rows, a).mT)).mT
 
 
 def _move_vertices(group: AbstractGroup, g: Element, x: Array) -> Array:
@@ -77,9 +77,9 @@ def _move_sides(space: RotationGroup | Stiefel, group: AbstractGroup, g: Element
     """LxRᵀ."""
     left, right = sides(space, group)
     if left.group is not None:
-        x = left.group.apply(_with_axes(left.group, left.element(g), 1), x.mT).mT
+        x = jnp.asarray(left.group.apply(_with_axes(left.group, left.element(g), 1), x.mT)).mT
     if right.group is not None:
-        x = right.group.apply(_with_axes(right.group, right.element(g), 1), x)
+        x = jnp.asarray(right.group.apply(_with_axes(right.group, right.element(g), 1), x))
     return x
 
 

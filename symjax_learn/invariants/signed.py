@@ -13,13 +13,13 @@ from jaxtyping import Int
 
 from symjax_learn._types import Element
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.geometry.box import Box
-from symjax_learn.geometry.gaussian import Gaussian
+from symjax_learn.geometry.box import Box, CosineProducts
+from symjax_learn.geometry.gaussian import Gaussian, HermiteProducts
 from symjax_learn.geometry.graphs import Graphs
 from symjax_learn.geometry.hypercube import Characters, Hypercube
 from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace, Level
-from symjax_learn.invariants.monomial import SignedAffine, factors, find_rows, signed_affine
+from symjax_learn.invariants.monomial import SignedAffine, factors, find_rows, signed_permutations
 from symjax_learn.invariants.pairs import MONOMIAL_GROUPS, shares
 
 
@@ -49,11 +49,8 @@ def placed_moves(space: AbstractSpace, group: AbstractGroup, g: Element) -> Sign
     if isinstance(space, Sets):
         order, _ = shares(space, group)
         assert order.group is not None
-        moves = signed_affine(order.group, order.element(g))
-        assert isinstance(moves, SignedAffine)
-        return moves
-    moves = signed_affine(group, g)
-    assert isinstance(moves, SignedAffine)
+        return signed_permutations(order.group, order.element(g))
+    moves = signed_permutations(group, g)
     if not isinstance(space, Graphs):
         return moves
     i, j = np.triu_indices(space.num_nodes, 1)
@@ -101,7 +98,8 @@ def function_places(
     table = space.functions(levels)
     if isinstance(table, Characters):
         return _subsets(table)
-    factors = np.asarray(table.factors).T  # of products of functions of single coordinates
+    assert isinstance(table, CosineProducts | HermiteProducts)
+    factors = np.asarray(table.factors).T
     entries, places = np.divmod(factors, space.dimension)
     return places, entries
 
