@@ -104,7 +104,10 @@ class Sphere(AbstractSpace):
     Eigenvalues of −Δ: l(l + d − 1), of multiplicity C(l+d, d) − C(l+d−2, d). Eigenfunctions: real
     spherical harmonics (see :class:`SphericalHarmonics`), orthonormal for the uniform probability
     measure; within a level ordered by the degrees l_d, l_{d−1}, … of the chain of subgroups, the
-    cosine before the sine. Float32 values err by about 1e-6·l.
+    cosine before the sine.
+
+    Float32 values on S² err at uniform points by at most 5e-6, 3e-4 and 3e-4 up to degree 10, 100 and
+    150; within 0.01 of a pole, where they grow to √(2l + 1) and bend as l², by 1e-5, 2e-3 and 6e-3.
 
     Args:
         dimension: d ≥ 1; points have d + 1 coordinates.
