@@ -10,7 +10,15 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from experiments import algebra, compute_cost, foundation, quickstart, sample_complexity, specavg_torus
+from experiments import (
+    algebra,
+    compute_cost,
+    foundation,
+    geometry,
+    quickstart,
+    sample_complexity,
+    specavg_torus,
+)
 from experiments.configs import check_choices, configured
 from experiments.storage import Store
 
@@ -18,6 +26,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "quickstart": quickstart,
     "foundation": foundation,
     "algebra": algebra,
+    "geometry": geometry,
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,

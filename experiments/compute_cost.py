@@ -41,6 +41,8 @@ METHODS = (
 )
 MEASURED = ("set_up_seconds", "run_seconds", "compile_seconds", "peak_bytes", "risk", "discrepancy")
 
+Model = sj.SpectralModel | sj.KernelModel
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -257,12 +259,12 @@ def _measure(config: Config, method: str, d: int, copies: int) -> dict[str, floa
 
 def _fit_by(
     config: Config, method: str, action: sj.Action, copies: int
-) -> Callable[[jax.Array, jax.Array, jax.Array], sj.SpectralModel]:
+) -> Callable[[jax.Array, jax.Array, jax.Array], Model]:
     """The fit (key, x, y) -> model, after its set-up."""
     space, bound = action.space, config.max_norm
     common = {"spectrum": sj.sobolev(config.smoothness), "penalty": config.penalty}
 
-    def kernel(x: jax.Array, y: jax.Array, **options: Any) -> sj.SpectralModel:
+    def kernel(x: jax.Array, y: jax.Array, **options: Any) -> Model:
         return sj.fit_kernel_ridge(space, x, y, max_eigenvalue=bound, **options, **common)
 
     if method == "averaged kernel":

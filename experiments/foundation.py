@@ -103,7 +103,7 @@ def _three_routes(config: Config) -> dict[str, Any]:
     compiled = jax.jit(lambda x, y: sj.fit_ridge(basis, x, y, **options).coefficients)
     inside_seconds = least_seconds(lambda: compiled(x, y), config.num_repeats)
 
-    def fit_averaged() -> sj.SpectralModel:
+    def fit_averaged() -> sj.SpectralModel | sj.KernelModel:
         return sj.fit_kernel_ridge(space, x, y, max_eigenvalue=config.max_norm, action=action, **options)
 
     averaged = fit_averaged()

@@ -161,7 +161,9 @@ class _Problem:
             "first_seconds": first_seconds,
         }
 
-    def _timed_fit(self, method: str, x: np.ndarray, y: np.ndarray) -> tuple[sj.SpectralModel, float]:
+    def _timed_fit(
+        self, method: str, x: np.ndarray, y: np.ndarray
+    ) -> tuple[sj.SpectralModel | sj.KernelModel, float]:
         spectrum = sj.sobolev(self.config.smoothness)
         start = time.perf_counter()
         if method == "invariant ridge":

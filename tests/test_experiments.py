@@ -98,6 +98,20 @@ def test_algebra_measures_what_it_says(tmp_path):
     assert "9.33e157" in text
 
 
+# e3nn-jax, where it is installed.
+@pytest.mark.filterwarnings("ignore:jax.scipy.special.lpmn_values:DeprecationWarning")
+def test_geometry_measures_what_it_says(tmp_path):
+    results, text = smoke("geometry", tmp_path)
+    assert results["s2_num_functions"] == 100
+    assert results["spheres_num_functions"].tolist() == [152, 32]
+    assert results["spaces_num_functions"].tolist() == [961, 50]
+    assert results["s2_error"].max() < 1e-4
+    installed = bool(results["s2_status"] == "measured")
+    assert results["s2_libraries"].tolist() == ["symjax_learn"] + installed * ["e3nn-jax"]
+    assert np.isnan(results["s2_difference"]) if not installed else results["s2_difference"] < 1e-12
+    assert "S^30, degree 1" in text
+
+
 def test_specavg_torus_is_invariant_where_kernel_ridge_is_not(tmp_path):
     results, text = smoke("specavg_torus", tmp_path)
     kernel = results["families"] == "KRR"

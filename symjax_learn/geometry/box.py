@@ -131,7 +131,7 @@ class Box(AbstractSpace):
     def kernels(self, levels: Sequence[Level]) -> CosineKernels:
         """By a product over the coordinates: no frequency is enumerated."""
         totals = tuple(integer_keys(levels, "a box"))
-        return CosineKernels(totals=totals, sizes=tuple(_squares(max(totals))))
+        return CosineKernels(totals=totals, sizes=tuple(_squares(max(totals))))  # pyright: ignore[reportCallIssue]
 
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch d"]:
         """Uniform points in [0, 1)^d."""

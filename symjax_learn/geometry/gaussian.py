@@ -148,7 +148,7 @@ class Gaussian(AbstractSpace):
     def kernels(self, levels: Sequence[Level]) -> HermiteKernels:
         """By a product over the coordinates: no degree vector is enumerated."""
         totals = tuple(integer_keys(levels, "Gaussian"))
-        return HermiteKernels(
+        return HermiteKernels(  # pyright: ignore[reportCallIssue]
             roots=jnp.asarray(np.sqrt(np.arange(max(totals) + 1)), float),
             totals=totals,
             sizes=tuple(range(1, max(totals) + 1)),

@@ -54,7 +54,7 @@ class GraphKernels(AbstractKernels):
     pairs: Int[Array, " e"]
 
     @property
-    def num_levels(self) -> int:
+    def num_levels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """That of the hypercube."""
         return self.characters.num_levels
 
@@ -138,7 +138,7 @@ class Graphs(AbstractSpace):
 
     def kernels(self, levels: Sequence[Level]) -> GraphKernels:
         """Those of the hypercube of pairs: no set is enumerated."""
-        return GraphKernels(self.pairs.kernels(levels), self._places())
+        return GraphKernels(self.pairs.kernels(levels), self._places())  # pyright: ignore[reportCallIssue]
 
     def _places(self) -> Int[Array, " e"]:
         i, j = np.triu_indices(self.num_nodes, 1)

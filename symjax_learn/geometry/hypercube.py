@@ -164,7 +164,7 @@ class Hypercube(AbstractSpace):
     def kernels(self, levels: Sequence[Level]) -> CharacterKernels:
         """By a product over the coordinates: no subset is enumerated."""
         totals = tuple(level_size(level) for level in levels)
-        return CharacterKernels(totals=totals, sizes=(1,) if max(totals) else ())
+        return CharacterKernels(totals=totals, sizes=(1,) if max(totals) else ())  # pyright: ignore[reportCallIssue]
 
     def _bounds(self, sizes: Sequence[int]) -> list[int]:
         """For each size b: its subsets of {0, …, b − 1} are needed, for themselves or as beginnings."""

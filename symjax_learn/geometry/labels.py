@@ -62,7 +62,7 @@ class LabelKernels(AbstractKernels):
     num_labels: int = eqx.field(static=True)
 
     @property
-    def num_levels(self) -> int:
+    def num_levels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """One for each key."""
         return len(self.keys)
 
@@ -161,7 +161,7 @@ class Labels(AbstractSpace):
     def kernels(self, levels: Sequence[Level]) -> LabelKernels:
         """In closed form: no contrast is formed."""
         keys = tuple(_level_key(level) for level in levels)
-        return LabelKernels(keys=keys, num_labels=self.num_labels)
+        return LabelKernels(keys=keys, num_labels=self.num_labels)  # pyright: ignore[reportCallIssue]
 
     def _contrasts(self) -> Float[np.ndarray, "_ k"]:
         k = self.num_labels

@@ -109,7 +109,7 @@ class RotationKernels(AbstractKernels):
     degrees: tuple[int, ...] = eqx.field(static=True)
 
     @property
-    def num_levels(self) -> int:
+    def num_levels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """One for each degree."""
         return len(self.degrees)
 
@@ -245,7 +245,7 @@ class RotationGroup(AbstractSpace):
 
     def kernels(self, levels: Sequence[Level]) -> RotationKernels:
         """The characters of the group."""
-        return RotationKernels(degrees=tuple(_level_degree(level) for level in levels))
+        return RotationKernels(degrees=tuple(_level_degree(level) for level in levels))  # pyright: ignore[reportCallIssue]
 
     def sample(self, key: Key, shape: tuple[int, ...] = ()) -> Float[Array, "*batch 3 3"]:
         """Uniform rotations: those of unit quaternions, which are normalized Gaussian vectors."""

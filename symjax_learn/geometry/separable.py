@@ -168,7 +168,7 @@ class AbstractSeparableKernels(AbstractKernels):
         """``(*batch, *point)``: all f_{v,r}(x_i)."""
 
     @property
-    def num_levels(self) -> int:
+    def num_levels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """One for each total."""
         return len(self.totals)
 

@@ -108,7 +108,7 @@ class FunctionKernels(AbstractKernels):
     point_shape: tuple[int, ...] = eqx.field(static=True)
 
     @property
-    def num_levels(self) -> int:
+    def num_levels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """One for each multiplicity."""
         return len(self.multiplicities)
 
@@ -272,7 +272,7 @@ class AbstractSpace(eqx.Module):
 def function_kernels(space: AbstractSpace, levels: Sequence[Level]) -> FunctionKernels:
     """The kernels of these levels as explicit sums over their functions."""
     multiplicities = tuple(level.multiplicity for level in levels)
-    return FunctionKernels(space.functions(levels), multiplicities, space.point_shape)
+    return FunctionKernels(space.functions(levels), multiplicities, space.point_shape)  # pyright: ignore[reportCallIssue]
 
 
 def checked_points(space: AbstractSpace, points: AnyArray, name: str) -> Array:

@@ -296,7 +296,7 @@ class Torus(AbstractSpace):
             return function_kernels(self, levels)
         totals = tuple(level_norm(level) for level in levels)
         sizes = tuple(v * v for v in range(1, math.isqrt(max(totals)) + 1))
-        return PlaneWaveKernels(totals=totals, sizes=sizes, period=self.period)
+        return PlaneWaveKernels(totals=totals, sizes=sizes, period=self.period)  # pyright: ignore[reportCallIssue]
 
     def half_frequencies(self, levels: Sequence[Level]) -> list[Int[np.ndarray, "half d"]]:
         """For each level, one frequency of each pair ±k: its first nonzero entry is positive."""

@@ -38,7 +38,7 @@ class ZonalKernels(AbstractKernels):
     degrees: tuple[int, ...] = eqx.field(static=True)
 
     @property
-    def num_levels(self) -> int:
+    def num_levels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """One for each degree."""
         return len(self.degrees)
 
@@ -60,7 +60,7 @@ def zonal_kernels(dimension: int, degrees: Sequence[int], multiplicities: Sequen
     """Those of S^dimension. Finished arrays from float64 set-up work."""
     steps = np.arange(max(degrees))
     below = np.where(steps > 0, steps + dimension - 1, 1)
-    return ZonalKernels(
+    return ZonalKernels(  # pyright: ignore[reportCallIssue]
         rise=jnp.asarray(np.where(steps > 0, 1 + steps / below, 1.0), float),
         fall=jnp.asarray(steps / below, float),
         multiplicities=jnp.asarray([float(count) for count in multiplicities], float),

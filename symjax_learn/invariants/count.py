@@ -282,8 +282,9 @@ def _trace_counts(action: Action, levels: Sequence[Level]) -> tuple[list[int] | 
 
 def _weakest(sources: Sequence[Source]) -> Source:
     """The source of a count that is made of counts."""
-    known: tuple[Source, ...] = ("orbits", "character")
-    return next((one for one in known if one in sources), "molien")
+    if "orbits" in sources:
+        return "orbits"
+    return "character" if "character" in sources else "molien"
 
 
 def counted_orbits(action: Action, levels: Sequence[Level], memory_limit: int) -> list[int] | None:

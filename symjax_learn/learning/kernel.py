@@ -214,7 +214,8 @@ def _solve_by_kernels(
     )
     constant = solution.free[0] if intercept else jnp.zeros(y.shape[1], dtype)
     parts = (solution.coefficients, constant, solution.penalty)
-    return *(part.astype(x.dtype) for part in parts), as_report(solution, x.dtype)
+    alpha, constant, chosen = (part.astype(x.dtype) for part in parts)
+    return alpha, constant, chosen, as_report(solution, x.dtype)
 
 
 @eqx.filter_jit

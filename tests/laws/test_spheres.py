@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import eval_gegenbauer
+from scipy.special import eval_gegenbauer, gammaln
 
 import symjax_learn as sj
 from tests.quadratures import quadrature
@@ -43,6 +43,49 @@ def test_addition_theorem(dimension, degree):
     expected = eval_gegenbauer(degree, alpha, cosines) / eval_gegenbauer(degree, alpha, 1.0)
     kernel = values @ values.T / level.multiplicity
     np.testing.assert_allclose(kernel, expected, atol=1e-10 if X64 else 2e-4)
+
+
+def test_the_sphere_has_the_classical_harmonics_at_degree_100():
+    """√2 N P_l^m(x_3) cos mφ and sin mφ, without a sign (−1)^m, in this order, the poles included."""
+    space, degree = sj.Sphere(2), 100
+    poles = jnp.asarray([[0.0, 0, 1], [0, 0, -1]], float)
+    x = jnp.concatenate([space.sample(jax.random.key(3), (6,)), poles])
+    values = space.eigenfunctions(space.levels(eigenvalue(2, degree))[-1], x)
+    points = np.asarray(x, float)
+    height = (points[:, 2] / np.linalg.norm(points, axis=1))[:, None]  # float32 points are rounded
+    m = np.arange(degree + 1)
+    # P_l^m = (2m − 1)!! sin^m C_{l−m}(cos) of α = m + 1/2, and its norm.
+    double = gammaln(2 * m + 1) - gammaln(m + 1) - m * math.log(2)
+    norms = np.exp(double + (gammaln(degree - m + 1) - gammaln(degree + m + 1)) / 2)
+    sines = np.sqrt(1 - height**2) ** m
+    tables = math.sqrt(2 * degree + 1) * norms * sines * eval_gegenbauer(degree - m, m + 0.5, height)
+    angles = m * np.arctan2(points[:, 1], points[:, 0])[:, None]
+    pairs = math.sqrt(2) * np.stack([tables * np.cos(angles), tables * np.sin(angles)], axis=-1)
+    expected = np.concatenate([tables[:, :1], pairs[:, 1:].reshape(len(points), -1)], axis=1)
+    np.testing.assert_allclose(values, expected, atol=1e-11 if X64 else 1e-3)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(15, 6), (30, 3)])
+def test_high_dimensions_agree_with_the_addition_theorem(dimension, degree):
+    """Combined with the values at x, all functions at y are Σ_l N_l C_l(x·y)/C_l(1)."""
+    space = sj.Sphere(dimension)
+    levels = space.levels(eigenvalue(dimension, degree))
+    functions = space.functions(levels)
+    x = space.sample(jax.random.key(4), (4,))
+    found = functions.combined(functions.rows(x).T, x)
+    points = np.asarray(x, float)
+    points = points / np.linalg.norm(points, axis=1, keepdims=True)
+    cosines, alpha = points @ points.T, (dimension - 1) / 2
+    expected = sum(
+        level.multiplicity
+        * eval_gegenbauer(level.key, alpha, cosines)
+        / eval_gegenbauer(level.key, alpha, 1.0)
+        for level in levels
+    )
+    assert functions.num_functions == sum(level.multiplicity for level in levels)
+    np.testing.assert_allclose(
+        found, expected, rtol=1e-12 if X64 else 1e-4, atol=functions.num_functions * EXACT
+    )
 
 
 @pytest.mark.parametrize(("dimension", "degree"), [(1, 3), (2, 5), (4, 3)])
