@@ -186,9 +186,6 @@ def test_a_float64_model_needs_x64(tmp_path):
         sj.load(tmp_path / "model.npz")
 
 
-NOT_YET_STORED = pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="the archive does not name these constructors"
-)
 PATH = np.asarray([[1.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
 
 
@@ -200,14 +197,14 @@ PATH = np.asarray([[1.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
         (sj.DiscreteSpace(PATH), 2),
         (sj.Gaussian(2), 2),
         (sj.Graphs(3), 2),
-        pytest.param(sj.Grassmannian(1, 3), 6, marks=NOT_YET_STORED),
+        (sj.Grassmannian(1, 3), 6),
         (sj.Hypercube(4), 2),
         (sj.Labels(3), 3),
         (BIPYRAMID, 5),
         (sj.Product(sj.Sphere(1), sj.Labels(2)), 2),
         (sj.RotationGroup(), 6),
-        pytest.param(sj.Sets(sj.Product(sj.Sphere(1), sj.Labels(2)), 2), 2, marks=NOT_YET_STORED),
-        pytest.param(sj.Stiefel(2, 3), 2, marks=NOT_YET_STORED),
+        (sj.Sets(sj.Product(sj.Sphere(1), sj.Labels(2)), 2), 2),
+        (sj.Stiefel(2, 3), 2),
         (HEXAGONAL, 60),
     ],
     ids=lambda value: type(value).__name__,
