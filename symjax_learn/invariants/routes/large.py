@@ -71,7 +71,8 @@ def projected_level(
     smallest = float(singular[rank - 1]) if rank else scale
     largest = float(singular[rank]) if rank < len(singular) else 0.0
     gap = smallest / max(largest, float(np.finfo(float).eps) * scale)
-    moved = [np.zeros(0)]
-    for image in each_image(action, level, action.generators, basis):
-        moved.append(np.linalg.norm(image - basis, axis=0))
-    return LevelCoefficients([basis], gap, float(np.concatenate(moved).max(initial=0.0)))
+    residual = 0.0
+    if rank:
+        for image in each_image(action, level, action.generators, basis):
+            residual = max(residual, float(np.linalg.norm(image - basis, axis=0).max()))
+    return LevelCoefficients([basis], float(gap), residual)
