@@ -273,8 +273,8 @@ def _by_orbit_sums(action: Action, levels: Sequence[Level], memory_limit: int) -
 def _by_levels(action: Action, levels: Sequence[Level], route: str, memory_limit: int) -> InvariantBasis:
     found = _LEVELS_BY[route](action, levels, memory_limit)
     counts, source = level_counts(action, levels)
-    if counts is None and route != "subset" and action.group.sampler is not None:
-        second = subset_levels(action, levels, memory_limit)
+    if counts is None and (other := _second_route(action, route, levels)) is not None:
+        second = _LEVELS_BY[other](action, levels, memory_limit)
         counts, source = [matrix.shape[1] for matrix in second.coefficients], "second_route"
     count = sum(counts) if counts else sum(matrix.shape[1] for matrix in found.coefficients)
     kept = [i for i, matrix in enumerate(found.coefficients) if matrix.shape[1]]
@@ -295,6 +295,14 @@ def _by_levels(action: Action, levels: Sequence[Level], route: str, memory_limit
         Certificate(count, source, sum(ranks), found.gap, found.residual),
     )
     return _certified(basis)
+
+
+def _second_route(action: Action, route: str, levels: Sequence[Level]) -> str | None:
+    """A route that counts where no formula does: random elements, or constraints for these."""
+    if route != "subset":
+        return None if action.group.sampler is None else "subset"
+    dense = max(level.multiplicity for level in levels) <= MAX_DENSE
+    return "generators" if dense else None
 
 
 def _certified(basis: InvariantBasis) -> InvariantBasis:
