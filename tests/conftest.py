@@ -22,6 +22,13 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Loaded programs would add up: each maps memory of its own, and a process may have 65,530 maps."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def without_signature_checks():
     """Users run without them: the library's own errors must come."""

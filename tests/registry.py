@@ -238,7 +238,10 @@ SPACES: dict[str, tuple[sj.AbstractSpace, float]] = {
     "bipyramid": (BIPYRAMID, 20),
     "S² x labels": (sj.Product(sj.Sphere(2), sj.Labels(2)), 6),
     "T² x labels": (sj.Product(sj.Torus(2), sj.Labels(3)), 4),
+    "T² x S²": (sj.Product(sj.Torus(2), sj.Sphere(2)), 3),
+    "cycle x S²": (sj.Product(CYCLE, sj.Sphere(2)), 3),
     "sets on a circle": (sj.Sets(sj.Torus(1), 3), 3),
+    "pairs on T²": (sj.Sets(sj.Torus(2), 2), 2),
     "pairs on S²": (sj.Sets(sj.Sphere(2), 2), 6),
     "molecules": (MOLECULES, 6.4),
     "frames": (sj.Stiefel(2, 4), 4),
@@ -333,6 +336,13 @@ ON_OTHERS: dict[str, Callable[[], Pair]] = {
     "D3d beside labels": _on("S² x labels", _group("D3d")),
     "S_2 x S_3 on T² x labels": _on(
         "T² x labels", lambda: sj.direct_product(sj.symmetric_group(2), sj.symmetric_group(3))
+    ),
+    "glide x Td on T² x S²": _on("T² x S²", lambda: sj.direct_product(_glide(), sj.point_group("Td"))),
+    "D_6 x C3 on a cycle x S²": _on(
+        "cycle x S²", lambda: sj.direct_product(sj.dihedral_group(6), sj.point_group("C3"))
+    ),
+    "S_2 x glide on sets": _on(
+        "pairs on T²", lambda: sj.direct_product(sj.symmetric_group(2), _glide())
     ),
     "S_3 on sets": _on("sets on a circle", _group("S_3")),
     "{±1} wr S_3 on sets": _on("sets on a circle", _group("{±1} wr S_3")),

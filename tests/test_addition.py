@@ -443,6 +443,18 @@ def test_kernel_ridge_is_the_same_by_kernels_and_by_functions(tmp_path):
         np.testing.assert_array_equal(sj.load(tmp_path / "model.npz")(new), model(new))
 
 
+def test_kernel_ridge_on_pieces_penalizes_all_constants_but_one():
+    """The constants of the pieces share the level 0: kernels would leave out all of them."""
+    space = sj.Product(sj.DiscreteSpace(np.kron(np.eye(2), [[1.0, -1], [-1, 1]])), sj.Sphere(9))
+    levels = space.levels(40)
+    assert levels[0].multiplicity == 2
+    x, new = points(space, 0, 5), points(space, 1, 5)
+    model = sj.fit_kernel_ridge(space, x, x[:, 1], max_eigenvalue=40, penalty=1e-2)
+    primal = sj.fit_ridge(sj.eigenbasis(space, max_eigenvalue=40), x, x[:, 1], penalty=1e-2)
+    assert sum(level.multiplicity for level in levels) > 5 * space.kernels(levels).width
+    np.testing.assert_allclose(model(new), primal(new), atol=1e-9 if X64 else 2e-4)
+
+
 def test_kernel_ridge_where_functions_are_millions(tmp_path):
     space = sj.Sphere(29)
     levels = space.levels(6 * 34)

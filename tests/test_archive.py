@@ -155,7 +155,7 @@ def jaxtyping_free(function):
 
 def test_an_unknown_version_is_refused(stored):
     rewritten(stored, lambda header: header.update(version=99))
-    with pytest.raises(ValueError, match=r"path: .*format version 99 and this release reads version 1"):
+    with pytest.raises(ValueError, match=r"path: .*format version 99 and this release reads version 2"):
         sj.load(stored)
 
 

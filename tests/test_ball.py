@@ -12,7 +12,7 @@ import pytest
 from scipy.special import jnp_zeros, jv, roots_jacobi
 
 import symjax_learn as sj
-from symjax_learn.geometry.ball import neumann_roots
+from symjax_learn.geometry.bessel import neumann_roots
 from symjax_learn.invariants.basis import evaluate
 from tests.quadratures import ball_rule
 from tests.registry import EXACT, X64

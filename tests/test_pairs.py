@@ -194,6 +194,20 @@ REFUSED = {
         ValueError,
         r"^group: .* in no way among the parts of Sets\(Box, 2\)",
     ),
+    "a shear in a product": (
+        sj.Product(sj.Torus(2), sj.Sphere(2)),
+        lambda: sj.direct_product(
+            sj.affine_torus_group([[[0, -1], [1, 1]]], [[0, 0]]), sj.point_group("C3")
+        ),
+        ValueError,
+        r"^group: .*isometr",
+    ),
+    "reflections of rotations in a set": (
+        sj.Sets(sj.RotationGroup(), 2),
+        lambda: sj.direct_product(sj.symmetric_group(2), sj.point_group("Td")),
+        ValueError,
+        r"^group: generator \d of MatrixGroup has determinant -1",
+    ),
     "a wreath product of another number": (
         sj.Sets(sj.Torus(1), 3),
         lambda: sj.wreath_product(sj.sign_group(1), 2),

@@ -163,6 +163,9 @@ def test_bad_input(monkeypatch):
         sj.Sets(sj.Torus(1), 0)
     with pytest.raises(TypeError, match=r"num_points: .*integer and got 1\.5"):
         sj.Sets(sj.Torus(1), 1.5)
+    edges = np.kron(np.eye(3), [[1.0, -1], [-1, 1]])
+    with pytest.raises(ValueError, match=r"space: expected a connected one and got one of 3 pieces"):
+        sj.Sets(sj.DiscreteSpace(edges), 2)
     space = sj.Sets(sj.Sphere(1), 2)
     with pytest.raises(ValueError, match=r"points: row 3 has norm 2\.0"):
         space.check(np.asarray([[[1.0, 0], [0, 1]], [[1, 0], [0, 2]]]))

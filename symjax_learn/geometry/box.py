@@ -24,10 +24,9 @@ from symjax_learn.geometry.spaces import (
     check_finite,
     checked_points,
 )
+from symjax_learn.geometry.spectra import RELATIVE
 from symjax_learn.geometry.torus import cosine_of_turns
 
-# Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
-_RELATIVE = 1e-9
 # The list of levels is refused beyond so many additions.
 _MAX_WORK = 1e9
 
@@ -106,7 +105,7 @@ class Box(AbstractSpace):
         Raises:
             ValueError: the list of levels alone would take minutes.
         """
-        max_norm = math.floor(max_eigenvalue / math.pi**2 * (1 + _RELATIVE))
+        max_norm = math.floor(max_eigenvalue / math.pi**2 * (1 + RELATIVE))
         if max_norm < 0:
             return []
         if max_norm + (self.dimension - 1) * max_norm**1.5 > _MAX_WORK:

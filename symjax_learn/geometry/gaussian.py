@@ -23,9 +23,8 @@ from symjax_learn.geometry.spaces import (
     check_finite,
     checked_points,
 )
+from symjax_learn.geometry.spectra import RELATIVE
 
-# Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
-_RELATIVE = 1e-9
 # Up to this degree, at samples, float32 errs by about 1e-6 of the largest value.
 MAX_DEGREE = 1000
 
@@ -126,7 +125,7 @@ class Gaussian(AbstractSpace):
         Raises:
             ValueError: degrees beyond 1000.
         """
-        largest = math.floor(max_eigenvalue * (1 + _RELATIVE))
+        largest = math.floor(max_eigenvalue * (1 + RELATIVE))
         if largest > MAX_DEGREE:
             raise ValueError(
                 f"max_eigenvalue or max_functions: Hermite functions are listed up to degree "

@@ -14,9 +14,8 @@ from jaxtyping import Array, Float
 from symjax_learn._types import AnyArray, Key, checked_count
 from symjax_learn.geometry.frames import Entries, FramePolynomials, eigenpolynomials
 from symjax_learn.geometry.spaces import AbstractSpace, Level, check_finite, checked_points
+from symjax_learn.geometry.spectra import RELATIVE
 
-# Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
-_RELATIVE = 1e-9
 # The list of levels is refused beyond about so many highest weights.
 _MAX_WEIGHTS = 1e5
 # Degrees in the entries of a frame up to which eigenfunctions are offered: 945 pairings in a moment.
@@ -326,7 +325,7 @@ def _levels(p: int, weights: list[Weight], count: Callable[[Weight], int]) -> li
 
 def _weights(p: int, length: int, step: int, max_eigenvalue: float) -> list[Weight]:
     """Weights of at most ``length`` parts, multiples of ``step``, with ⟨λ, λ + 2ρ⟩ ≤ max_eigenvalue."""
-    largest = max_eigenvalue * (1 + _RELATIVE)
+    largest = max_eigenvalue * (1 + RELATIVE)
     if largest < 0:
         return []
     # As many as lattice points of a ball, without order or signs.

@@ -20,9 +20,7 @@ from symjax_learn.geometry.spaces import (
     checked_points,
     flatten_points,
 )
-
-# Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
-_RELATIVE = 1e-9
+from symjax_learn.geometry.spectra import RELATIVE
 
 
 class Characters(AbstractFunctions):
@@ -123,7 +121,7 @@ class Hypercube(AbstractSpace):
 
     def levels(self, max_eigenvalue: float) -> list[Level]:
         """Levels with λ ≤ max_eigenvalue; the key is |S|. No subset is enumerated."""
-        largest = min(self.num_coordinates, max_eigenvalue / 2 * (1 + _RELATIVE))
+        largest = min(self.num_coordinates, max_eigenvalue / 2 * (1 + RELATIVE))
         return [
             Level(2.0 * size, math.comb(self.num_coordinates, size), size)
             for size in range(math.floor(largest) + 1)

@@ -19,9 +19,8 @@ from symjax_learn.geometry.spaces import (
     checked_points,
     flatten_points,
 )
+from symjax_learn.geometry.spectra import RELATIVE
 
-# Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
-_RELATIVE = 1e-9
 # Every smaller integer is a number of float32.
 MAX_POINTS = 2**24
 
@@ -140,7 +139,7 @@ class Labels(AbstractSpace):
         """The constant, key 0, and all other functions, key 1."""
         k = self.num_labels
         both = [Level(0.0, 1, 0), Level(float(k), k - 1, 1)]
-        return both[: 1 + (1 < k <= max_eigenvalue * (1 + _RELATIVE))]
+        return both[: 1 + (1 < k <= max_eigenvalue * (1 + RELATIVE))]
 
     def functions(self, levels: Sequence[Level]) -> TabulatedFunctions:
         """The constant and the contrasts.

@@ -17,9 +17,8 @@ from symjax_learn.geometry.spaces import (
     Level,
     checked_points,
 )
+from symjax_learn.geometry.spectra import RELATIVE, equal_sums
 
-# Eigenvalues that agree to this relative accuracy are one level, also against a truncation.
-_RELATIVE = 1e-9
 # The list of levels is refused beyond so many combinations of the factors' levels.
 _MAX_COMBINATIONS = 10**6
 
@@ -156,24 +155,18 @@ class Product(AbstractSpace):
         Raises:
             ValueError: more than 10^6 combinations of factor levels, or a factor refuses.
         """
-        bound = max_eigenvalue * (1 + _RELATIVE)
+        bound = max_eigenvalue * (1 + RELATIVE)
         factors = [space.levels(bound) for space in self.spaces]
         positions = _combinations([[level.eigenvalue for level in levels] for levels in factors], bound)
         chosen = [[factors[f][i] for f, i in enumerate(row)] for row in positions.tolist()]
-        sums = np.asarray([math.fsum(level.eigenvalue for level in levels) for levels in chosen])
-        groups: list[list[int]] = []
-        for row in np.argsort(sums, kind="stable").tolist():
-            if groups and sums[row] <= sums[groups[-1][0]] * (1 + _RELATIVE):
-                groups[-1].append(row)
-            else:
-                groups.append([row])
+        sums = [math.fsum(level.eigenvalue for level in levels) for levels in chosen]
         return [
             Level(
-                float(sums[group[0]]),
+                sums[group[0]],
                 sum(math.prod(level.multiplicity for level in chosen[row]) for row in group),
                 tuple(tuple(level.key for level in chosen[row]) for row in sorted(group)),
             )
-            for group in groups
+            for group in equal_sums(sums)
             if sums[group[0]] <= bound
         ]
 
@@ -201,7 +194,7 @@ class Product(AbstractSpace):
 
     def combinations(self, level: Level) -> list[tuple[Level, ...]]:
         """The levels of the factors that make up a level, in the order of its functions."""
-        bound = level.eigenvalue * (1 + _RELATIVE)
+        bound = level.eigenvalue * (1 + RELATIVE)
         known = [{one.key: one for one in space.levels(bound)} for space in self.spaces]
         return [
             tuple(levels[key] for levels, key in zip(known, keys, strict=True))
@@ -230,7 +223,7 @@ class Product(AbstractSpace):
     def _levels_of_factors(self, levels: Sequence[Level]) -> list[list[Level]]:
         """For each factor those of its levels that occur, ascending."""
         combinations = [keys for level in levels for keys in self._combinations_of(level)]
-        top = max(level.eigenvalue for level in levels) * (1 + _RELATIVE)
+        top = max(level.eigenvalue for level in levels) * (1 + RELATIVE)
         found = []
         for factor, space in enumerate(self.spaces):
             used = {keys[factor] for keys in combinations}
@@ -295,7 +288,7 @@ def _combinations(
 ) -> Int[np.ndarray, "rows factors"]:
     """Positions in ascending lists whose sum is at most the bound, in lexicographic order."""
     sums, positions = np.zeros(1), np.zeros((1, 0), np.int64)
-    slack = abs(bound) * _RELATIVE  # equal sums that rounding or merging puts beyond the bound
+    slack = abs(bound) * RELATIVE  # equal sums that rounding or merging puts beyond the bound
     for values in map(np.asarray, eigenvalues):
         counts = np.searchsorted(values, bound + slack - sums, side="right")
         total = int(counts.sum())

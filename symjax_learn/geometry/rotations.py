@@ -19,10 +19,9 @@ from symjax_learn.geometry.spaces import (
     check_finite,
     checked_points,
 )
+from symjax_learn.geometry.spectra import RELATIVE
 from symjax_learn.geometry.zonal import inner, three_terms
 
-# Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
-_RELATIVE = 1e-9
 # Σ (2l+1)² = 39,711 functions up to it, and a program that grows with the degree.
 MAX_DEGREE = 30
 
@@ -223,7 +222,7 @@ class RotationGroup(AbstractSpace):
             ValueError: degrees beyond 30.
         """
         found = []
-        while (degree := len(found)) * (degree + 1) <= max_eigenvalue * (1 + _RELATIVE):
+        while (degree := len(found)) * (degree + 1) <= max_eigenvalue * (1 + RELATIVE):
             if degree > MAX_DEGREE:
                 raise ValueError(
                     f"max_eigenvalue or max_functions: Wigner matrices of degree beyond {MAX_DEGREE} "

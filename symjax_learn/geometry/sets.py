@@ -23,9 +23,8 @@ from symjax_learn.geometry.spaces import (
     flatten_points,
     function_kernels,
 )
+from symjax_learn.geometry.spectra import RELATIVE, equal_sums
 
-# Eigenvalues that agree to this relative accuracy are one level, also against a truncation.
-_RELATIVE = 1e-9
 # The list of levels is refused beyond so many multisets of levels of one point.
 _MAX_MULTISETS = 10**6
 
@@ -61,14 +60,16 @@ class PointProducts(AbstractFunctions):
 
 
 class SetKernels(AbstractKernels):
-    """K_λ(x, y) = Σ_c of the coefficient of Π_μ t_μ^{c_μ} in Π_j Σ_μ t_μ K_μ(x_j, y_j).
+    """K_λ(x, y) = Σ_c T_c over the occupations c of λ.
 
-    Over the occupations c of λ, with t = 1 for the constant level μ. The occupations and all that are
+    T_c is the coefficient of Π_μ t_μ^{c_μ} in Π_j (1 + Σ_μ t_μ K_μ(x_j, y_j)), the product over the
+    points and the sum over the nonconstant levels μ of one point. The occupations and all that are
     contained in them are found together in one pass over the points: T_c += T_{c − e_μ} K_μ(x_j, y_j).
 
     Attributes:
         single: the kernels of the nonconstant levels of one point.
-        smaller: for each occupation and each μ the row of c − e_μ, or that of 0, ``(C, levels)``.
+        smaller: for each occupation and each μ the row of c − e_μ; the last, of zeros, where
+            c has no μ, ``(C, levels)``.
         wanted: the rows of the occupations of all levels, and
         owners: the level of each.
     """
@@ -118,7 +119,7 @@ class Sets(AbstractSpace):
 
     Raises:
         TypeError: ``space`` is no space, or ``num_points`` no integer.
-        ValueError: no point.
+        ValueError: no point, or a space that is not connected.
 
     >>> import symjax_learn as sj
     >>> space = sj.Sets(sj.Sphere(2), 4)
@@ -134,6 +135,12 @@ class Sets(AbstractSpace):
         """Refuse what is no set of points."""
         if not isinstance(space, AbstractSpace):
             raise TypeError(f"space: expected a space, such as Sphere(2), and got {space!r}.")
+        constants = space.levels(0.0)[0].multiplicity
+        if constants != 1:
+            raise ValueError(
+                f"space: expected a connected one and got one of {constants} pieces; use "
+                "Product(space, ..., space), or the pieces by themselves."
+            )
         self.space = space
         self.num_points = checked_count("num_points", num_points)
         self.dimension = self.num_points * space.dimension
@@ -165,7 +172,7 @@ class Sets(AbstractSpace):
         Raises:
             ValueError: more than 10^6 occupations, or the space refuses.
         """
-        bound = max_eigenvalue * (1 + _RELATIVE)
+        bound = max_eigenvalue * (1 + RELATIVE)
         single = self.space.levels(bound)[1:]
         found: list[tuple[float, int, Occupation]] = []
         for counts in self._occupations([level.eigenvalue for level in single], bound):
@@ -181,21 +188,18 @@ class Sets(AbstractSpace):
                 functions *= math.comb(free, count) * level.multiplicity**count
                 free -= count
             found.append((total, functions, tuple((level.key, count) for level, count in taken)))
-        found.sort(key=lambda one: one[0])
-        groups: list[list[tuple[float, int, Occupation]]] = []
-        for one in found:
-            if groups and one[0] <= groups[-1][0][0] * (1 + _RELATIVE):
-                groups[-1].append(one)
-            else:
-                groups.append([one])
         return [
-            Level(group[0][0], sum(count for _, count, _ in group), tuple(key for *_, key in group))
-            for group in groups
+            Level(
+                found[places[0]][0],
+                sum(found[place][1] for place in places),
+                tuple(found[place][2] for place in places),
+            )
+            for places in equal_sums([total for total, *_ in found])
         ]
 
     def _occupations(self, eigenvalues: Sequence[float], bound: float) -> Iterator[tuple[int, ...]]:
         """How many points are in each of these levels, at most n in all, of at most this sum."""
-        slack = bound * (1 + _RELATIVE)
+        slack = bound * (1 + RELATIVE)
 
         def extended(counts: tuple[int, ...], total: float, left: int) -> Iterator[tuple[int, ...]]:
             yield counts
@@ -251,7 +255,7 @@ class Sets(AbstractSpace):
     def single_levels(self, levels: Sequence[Level]) -> dict[Hashable, Level]:
         """The levels of one point that occur in these, by their keys; the constant is the first."""
         used = {key for level in levels for one in occupations_of(level) for key, _ in one}
-        top = max(level.eigenvalue for level in levels) * (1 + _RELATIVE)
+        top = max(level.eigenvalue for level in levels) * (1 + RELATIVE)
         known = self.space.levels(top)
         found = {level.key: level for i, level in enumerate(known) if not i or level.key in used}
         if len(found) <= len(used) and used - set(found):

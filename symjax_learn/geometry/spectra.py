@@ -1,13 +1,16 @@
 """Spectral filters, and exact multiplicities by generating functions."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from symjax_learn._types import is_traced
+
+# Eigenvalues that differ by this relative rounding are one level, and within a truncation.
+RELATIVE = 1e-9
 
 # λ ↦ μ(λ): the weight of an eigenvalue in a spectral kernel K(x, y) = Σ μ(λ_j) φ_j(x) φ_j(y).
 Spectrum = Callable[[Array], Array]
@@ -127,6 +130,21 @@ def truncated_product(left: list[int], right: list[int]) -> list[int]:
             for j in range(min(len(right), len(left) - i)):
                 product[i + j] += a * right[j]
     return product
+
+
+def equal_sums(sums: Sequence[float]) -> list[list[int]]:
+    """The places of equal values, ascending: of those that exceed the least of them by rounding only.
+
+    >>> equal_sums([3.0, 1.0, 0.1 + 0.2 + 2.7])
+    [[1], [0, 2]]
+    """
+    groups: list[list[int]] = []
+    for place in np.argsort(np.asarray(sums), kind="stable").tolist():
+        if groups and sums[place] <= sums[groups[-1][0]] * (1 + RELATIVE):
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups
 
 
 def _check_positive(name: str, value: object) -> None:

@@ -17,10 +17,9 @@ from symjax_learn.geometry.spaces import (
     check_finite,
     checked_points,
 )
+from symjax_learn.geometry.spectra import RELATIVE
 from symjax_learn.geometry.zonal import ZonalKernels, unit_vectors, zonal_kernels
 
-# Eigenvalues that agree to this relative accuracy are equal, also against a truncation.
-_RELATIVE = 1e-9
 # Beyond this degree float32 seeds and Gegenbauer values leave its range.
 MAX_DEGREE = 150
 
@@ -153,7 +152,7 @@ class Sphere(AbstractSpace):
             ValueError: degrees beyond 150.
         """
         d, found = self.dimension, []
-        while (degree := len(found)) * (degree + d - 1) <= max_eigenvalue * (1 + _RELATIVE):
+        while (degree := len(found)) * (degree + d - 1) <= max_eigenvalue * (1 + RELATIVE):
             if degree > MAX_DEGREE:
                 raise ValueError(
                     f"max_eigenvalue or max_functions: harmonics of degree beyond {MAX_DEGREE} leave "

@@ -18,9 +18,8 @@ from symjax_learn.geometry.labels import (
     tabulated,
 )
 from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.spectra import RELATIVE
 
-# Eigenvalues that agree to this relative accuracy, or to ROUNDING of the matrix, are one level.
-_RELATIVE = 1e-9
 ROUNDING = 1e-12
 # All eigenvalues of matrices up to this size; of larger ones the lowest, so many at most.
 _MAX_DENSE = 2048
@@ -158,7 +157,7 @@ def scale_of(matrix: Any) -> float:
 
 def _tolerance(eigenvalue: Any, scale: float) -> Any:
     """How far an equal eigenvalue may be, for one or an array of them."""
-    return _RELATIVE * eigenvalue + ROUNDING * scale
+    return RELATIVE * eigenvalue + ROUNDING * scale
 
 
 def _levels(values: Float[np.ndarray, " m"], scale: float) -> list[Level]:

@@ -1,6 +1,6 @@
 """How each group moves the points of each space, and the matrices D(g) on its eigenspaces."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -144,8 +144,14 @@ class Action(eqx.Module):
             elements = signed_affine(self.group, g)
             return [torus_representation(self.space, level, elements) for level in levels]
         if isinstance(self.space, Product):
-            parts = shares(self.space, self.group)
-            return [product_matrices(self.space, level, parts, g, _part_matrices) for level in levels]
+            combinations = [self.space.combinations(level) for level in levels]
+            parts = [
+                _part_matrices(
+                    share, {one[place].key: one[place] for of in combinations for one in of}, g
+                )
+                for place, share in enumerate(shares(self.space, self.group))
+            ]
+            return [product_matrices(of_level, parts) for of_level in combinations]
         return exact_matrices(self.space, levels, self.group, self.exact_elements(g))
 
     def exact_elements(self, g: Element) -> Element:
@@ -221,11 +227,14 @@ def _act(action: Action, g: Element, points: Array) -> Array:
 
 
 def _part_matrices(
-    share: Share, levels: Sequence[Level], g: Element
-) -> list[Float[np.ndarray, "batch m m"]]:
-    """D on the levels of one part of a product."""
-    assert share.group is not None
-    return Action(share.space, share.group).representations(levels, share.element(g))
+    share: Share, levels: Mapping[Hashable, Level], g: Element
+) -> dict[Hashable, Float[np.ndarray, "batch m m"]]:
+    """D on the levels of one part of a product, by their keys."""
+    if share.group is None:
+        return {key: np.eye(level.multiplicity)[None] for key, level in levels.items()}
+    acting = Action(share.space, share.group)
+    matrices = acting.representations(list(levels.values()), share.element(g))
+    return dict(zip(levels, matrices, strict=True))
 
 
 def _vectorized(

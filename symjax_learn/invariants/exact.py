@@ -1,6 +1,8 @@
 """The matrices of a group on eigenspaces in closed form, D(g): T_g φ = φ D(g), float64, NumPy."""
 
-from collections.abc import Callable, Sequence
+import functools
+import itertools
+from collections.abc import Hashable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,6 @@ from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.monomials import fischer_norms, monomials, substituted
 from symjax_learn.geometry.ball import Ball, level_indices
 from symjax_learn.geometry.gaussian import Gaussian
-from symjax_learn.geometry.product import Product
 from symjax_learn.geometry.rotations import MAX_DEGREE, RotationGroup
 from symjax_learn.geometry.separable import integer_keys
 from symjax_learn.geometry.spaces import AbstractSpace, Level
@@ -131,25 +132,20 @@ def kronecker(
 
 
 def product_matrices(
-    space: Product,
-    level: Level,
-    parts: Sequence[Share],
-    g: Element,
-    part_matrices: Callable[[Share, Sequence[Level], Element], list[np.ndarray]],
+    combinations: Sequence[Sequence[Level]], parts: Sequence[Mapping[Hashable, np.ndarray]]
 ) -> Float[np.ndarray, "batch m m"]:
-    """D(g) on one level of a product: a block for each combination of levels of the factors."""
-    num_elements = jax.tree.leaves(g)[0].shape[0]
-    matrices = np.zeros((num_elements, level.multiplicity, level.multiplicity))
-    start = 0
-    for combination in space.combinations(level):
-        block = np.ones((1, 1, 1))
-        for share, one in zip(parts, combination, strict=True):
-            if share.group is None:
-                factor = np.eye(one.multiplicity)[None]
-            else:
-                (factor,) = part_matrices(share, [one], g)
-            block = kronecker(block, factor)
-        stop = start + block.shape[1]
-        matrices[:, start:stop, start:stop] = block
-        start = stop
-    return matrices
+    """D(g) on one level of a product: a block for each combination of levels of the factors.
+
+    Args:
+        combinations: the levels of the factors that make up the level.
+        parts: for each factor D(g) on its levels, by their keys, ``(batch or 1, m, m)``.
+    """
+    blocks = []
+    for combination in combinations:
+        matrices = [known[one.key] for known, one in zip(parts, combination, strict=True)]
+        blocks.append(functools.reduce(kronecker, matrices))
+    sizes = [block.shape[1] for block in blocks]
+    answer = np.zeros((max(len(block) for block in blocks), sum(sizes), sum(sizes)))
+    for block, end in zip(blocks, itertools.accumulate(sizes), strict=True):
+        answer[:, end - block.shape[1] : end, end - block.shape[1] : end] = block
+    return answer

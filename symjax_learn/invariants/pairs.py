@@ -113,7 +113,8 @@ def sides(space: RotationGroup | Stiefel, group: AbstractGroup) -> tuple[Share, 
 def shares(space: Product | Sets, group: AbstractGroup) -> tuple[Share, ...]:
     """Which factors of the group move which part; the pair is one that fits.
 
-    The parts of a set are its order, for which the set itself stands, and its points.
+    The parts of a set are its order, for which the set itself stands, and its points. Kinds and degrees
+    decide, which are known while the group is traced.
     """
     (found,) = _ways(space, group)
     return found
@@ -123,7 +124,7 @@ def _ways(space: Product | Sets, group: AbstractGroup) -> list[tuple[Share, ...]
     """All ways to share out a group among the parts of a composite space."""
     if isinstance(space, Sets):
         if isinstance(group, WreathGroup) and group.num_blocks == space.num_points:
-            if unfit(space.space, group.inner) is None:
+            if _misfit(space.space, group.inner) is None:
                 return [(Share(space, None, None), Share(space.space, group.inner, None))]
         parts: tuple[AbstractSpace, ...] = (space, space.space)
         options = [(space.num_points,), (0, *_degrees(space.space))]
@@ -142,7 +143,7 @@ def _share_fits(share: Share, whole: AbstractSpace) -> bool:
         return True
     if share.space is whole:  # the order of a set
         return all(isinstance(part, _PERMUTATIONS) for part in factors(share.group))
-    return unfit(share.space, share.group) is None
+    return _misfit(share.space, share.group) is None
 
 
 def _degrees(space: AbstractSpace) -> tuple[int, ...]:
@@ -186,6 +187,11 @@ def _splits(
 
 def unfit(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
     """Why a group has no action of its own on a space; ``None`` where it has one."""
+    return _misfit(space, group) or _no_isometry(space, group)
+
+
+def _misfit(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
+    """Why the kinds of a group and of a space, or their degrees, do not fit."""
     name, kind = type(space).__name__, type(group).__name__
     if isinstance(space, Product | Sets):
         ways = _ways(space, group)
@@ -221,29 +227,36 @@ def unfit(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
             f"group: it moves {group.degree} coordinates and points of the space have {degrees[0]}; "
             f"make the group of degree {degrees[0]}, or the space of points with {group.degree}."
         )
-    return _no_isometry(space, group)
+    if isinstance(space, RotationGroup | Stiefel):
+        rows, columns = space.point_shape
+        if group.degree == rows + columns and not list(_splits(group, [(rows,), (columns,)])):
+            return ValueError(
+                f"group: its factors have the degrees {_factor_degrees(group)}, and a pair (L, R) that "
+                f"acts by x ↦ LxRᵀ has {rows} and {columns}; give direct_product(L, R)."
+            )
+    return None
 
 
 def _no_isometry(space: AbstractSpace, group: AbstractGroup) -> Exception | None:
     """Why a group of the right kind and degree does not act by isometries."""
-    if isinstance(space, Torus):
-        return no_torus_isometry(space, group)
-    if isinstance(space, RotationGroup | Stiefel):
-        return _no_sides(space, group)
-    if isinstance(space, AbstractVertices):
-        return _no_automorphism(space, group)
+    match space:
+        case Product() | Sets():
+            reasons = (
+                _no_isometry(share.space, share.group)
+                for share in shares(space, group)
+                if share.group is not None and share.space is not space
+            )
+            return next((reason for reason in reasons if reason is not None), None)
+        case Torus():
+            return no_torus_isometry(space, group)
+        case RotationGroup():
+            return _no_rotation(space, group)
+        case AbstractVertices():
+            return _no_automorphism(space, group)
     return None
 
 
-def _no_sides(space: RotationGroup | Stiefel, group: AbstractGroup) -> Exception | None:
-    rows, columns = space.point_shape
-    if group.degree == rows + columns and not list(_splits(group, [(rows,), (columns,)])):
-        return ValueError(
-            f"group: its factors have the degrees {_factor_degrees(group)}, and a pair (L, R) that acts "
-            f"by x ↦ LxRᵀ has {rows} and {columns}; give direct_product(L, R)."
-        )
-    if isinstance(space, Stiefel):
-        return None
+def _no_rotation(space: RotationGroup, group: AbstractGroup) -> Exception | None:
     for side in sides(space, group):
         if side.group is None or not side.group.num_generators:
             continue

@@ -59,7 +59,7 @@ from symjax_learn.invariants.routes.orbit_sums import OrbitSums
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 
 FORMAT = "symjax_learn.model"
-VERSION = 1
+VERSION = 2
 
 _CONSTRUCTORS: tuple[type, ...] = (
     Action,

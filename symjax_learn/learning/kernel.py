@@ -143,7 +143,12 @@ def _refuse_large_gram(n: int, memory_limit: int) -> None:
 
 
 def _kernels_are_cheaper(space: AbstractSpace, levels: Sequence[Level], n: int) -> bool:
-    """Whether n kernels cost less than all D functions. Kernels by functions never do."""
+    """Whether n kernels cost less than all D functions. Kernels by functions never do.
+
+    Nor where the constant shares its level, as on a space in pieces: it alone is not penalized.
+    """
+    if levels[0].multiplicity > 1:
+        return False
     count = sum(level.multiplicity for level in levels)
     return n * len(levels) < count and n * space.kernels(levels).width < count
 

@@ -42,7 +42,7 @@ def projected_level(
     PΩ has the rank of P with probability one, as long as Ω has as many columns; so columns are doubled
     until the rank is at least 8 less.
 
-    Cost: at most two projections of 2(r + 8) columns, and O(m·r²).
+    Cost: projections of 16, 32, … columns, the last of at most 2(r + 8), and O(m·r²).
 
     Raises:
         ValueError: more columns than the memory limit holds.

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._chunks import refuse_beyond
+from symjax_learn.algebra.groups import describe_order
 from symjax_learn.algebra.orbits import MonomialOrbits, monomial_orbits
 from symjax_learn.geometry.spaces import AbstractFunctions, Level
 from symjax_learn.invariants.action import Action
@@ -63,7 +64,7 @@ def signed_orbits(action: Action, levels: Sequence[Level], memory_limit: int) ->
         memory_limit,
         num_ambient * 64 * (action.group.num_generators + 2),
         "max_eigenvalue or max_functions: the route 'orbits' goes through all "
-        f"{_described(num_ambient)} eigenfunctions and",
+        f"{describe_order(num_ambient)} eigenfunctions and",
         "Lower it, or raise memory_limit.",
     )
     moves = signed_moves(action.space, levels, action.group, action.generators)
@@ -85,26 +86,19 @@ def orbit_sums(
     """The orthonormal invariants, and the level of each, ascending."""
     labels, phases, carries = found.orbits
     members = np.flatnonzero(carries[labels])
-    members = members[np.argsort(labels[members], kind="stable")]
-    members = members[np.argsort(found.levels[members], kind="stable")]
-    # By level, then by orbit: owners number the orbits in the order of their first members.
-    _, first, inverse, sizes = np.unique(
-        labels[members], return_index=True, return_inverse=True, return_counts=True
-    )
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    owners = rank[inverse]
-    order = np.argsort(owners, kind="stable")
-    amplitudes = 1 / np.sqrt(sizes[np.argsort(first)])
+    members = members[np.lexsort((labels[members], found.levels[members]))]
+    first = np.diff(labels[members], prepend=-1) != 0  # an orbit lies in one level
+    owners = np.cumsum(first) - 1
+    amplitudes = 1 / np.sqrt(np.bincount(owners))
     table = OrbitSums(
         table=action.space.functions(levels),
-        members=jnp.asarray(members[order], jnp.int32),
-        signs=jnp.asarray(1.0 - 2.0 * phases[members[order]], float),
-        owners=jnp.asarray(owners[order], jnp.int32),
+        members=jnp.asarray(members, jnp.int32),
+        signs=jnp.asarray(1.0 - 2.0 * phases[members], float),
+        owners=jnp.asarray(owners, jnp.int32),
         amplitudes=jnp.asarray(amplitudes, float),
-        num_functions=len(first),
+        num_functions=len(amplitudes),
     )
-    return table, found.levels[members[np.sort(first)]]
+    return table, found.levels[members[first]]
 
 
 def worst_signed_residual(table: OrbitSums, found: SignedOrbits) -> float:
@@ -120,7 +114,3 @@ def worst_signed_residual(table: OrbitSums, found: SignedOrbits) -> float:
         errors = np.bincount(owners, (moved - coefficients)[members] ** 2)
         worst = max(worst, float(errors.max()) ** 0.5)
     return worst
-
-
-def _described(number: int) -> str:
-    return f"{number:,}" if number < 10**15 else f"about 10^{len(str(number)) - 1}"

@@ -53,7 +53,7 @@ def random_projection(
     What of a vector is invariant stays; of the rest E‖(v + D(g)v)/2‖² = ‖v‖²/2, so that T steps leave
     2^{−T} of its squared norm on average, and more than 10⁹ times that with probability 10⁻⁹.
 
-    Cost: T = 140 products with the columns.
+    Cost: T = 137 products with the columns.
     """
     steps = math.ceil(math.log2(1 / FAILURE_PROBABILITY) - 2 * math.log2(_NEGLIGIBLE))
     with jax.enable_x64(True):  # the exact elements, whatever the session
