@@ -13,6 +13,7 @@ from tests.registry import EXACT, X64
 CASES = {
     "signed permutations of a hypercube": (sj.Hypercube(5), lambda: sj.hyperoctahedral_group(5), 8),
     "permutations of graphs": (sj.Graphs(4), lambda: sj.symmetric_group(4), 6),
+    "matrices on a sphere": (sj.Sphere(3), lambda: sj.coxeter_group("A4"), 15),
     "matrices on a Gaussian space": (sj.Gaussian(3), lambda: sj.point_group("Td"), 4),
 }
 

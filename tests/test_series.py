@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
+from symjax_learn.algebra.class_functions import class_quadrature
 from symjax_learn.algebra.series import (
     burnside_series,
     cycle_types,
@@ -47,6 +48,44 @@ def test_more_vectors_than_dimensions_have_relations():
     free = hilbert_series([2] * 6, 10)
     expected = [p - (free[k - 6] if k >= 6 else 0) for k, p in enumerate(free)]
     assert orthogonal_series(2, 3, 10) == expected
+
+
+@pytest.mark.parametrize("proper", [True, False])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+def test_a_quadrature_of_class_functions_counts_as_the_series_do(n, proper):
+    """Two vectors: the trace on their polynomials of each degree, by Newton's identity."""
+    group = sj.special_orthogonal_group(n) if proper else sj.orthogonal_group(n)
+    elements, weights = class_quadrature(group, 6)
+    assert float(weights[np.linalg.det(elements) > 0].sum()) == pytest.approx(1 if proper else 0.5)
+    powers = [2 * np.trace(np.linalg.matrix_power(elements, k), axis1=1, axis2=2) for k in range(1, 7)]
+    terms = [np.ones(len(elements))]
+    for degree in range(1, 7):
+        terms.append(sum(powers[i] * terms[degree - 1 - i] for i in range(degree)) / degree)
+    found = [float(weights @ term) for term in terms]
+    np.testing.assert_allclose(found, orthogonal_series(n, 2, 6, proper=proper), atol=1e-10)
+
+
+def test_a_quadrature_of_a_torus_and_what_has_none():
+    """A circle that turns one plane once and another twice: monomials z_1^a z̄_1^b z_2^c z̄_2^d."""
+    turn = np.asarray([[0.0, -1], [1, 0]])
+    circle = sj.lie_group([np.kron(np.diag([1.0, 2.0]), turn)])
+    elements, weights = class_quadrature(circle, 5)
+    powers = [np.trace(np.linalg.matrix_power(elements, k), axis1=1, axis2=2) for k in range(1, 6)]
+    terms = [np.ones(len(elements))]
+    for degree in range(1, 6):
+        terms.append(sum(powers[i] * terms[degree - 1 - i] for i in range(degree)) / degree)
+    expected = [
+        sum(
+            a - b + 2 * (c - d) == 0
+            for a, b, c, d in itertools.product(range(degree + 1), repeat=4)
+            if a + b + c + d == degree
+        )
+        for degree in range(6)
+    ]
+    np.testing.assert_allclose([float(weights @ term) for term in terms], expected, atol=1e-10)
+    assert class_quadrature(sj.special_unitary_group(2), 3) is None
+    assert class_quadrature(sj.symmetric_group(3), 3) is None
+    assert class_quadrature(sj.special_orthogonal_group(12), 20) is None  # too many points
 
 
 def test_the_mean_over_haar_samples_is_the_series():

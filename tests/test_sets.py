@@ -155,6 +155,50 @@ def test_a_fit_on_sets_does_not_see_the_order():
     assert worst < 1e3 * EXACT
 
 
+@pytest.mark.parametrize(
+    ("num_points", "rotations", "with_reflections"), [(3, 12, 11), (4, 35, 29), (20, 313, 234)]
+)
+def test_rotations_of_all_points_are_counted_without_a_basis(num_points, rotations, with_reflections):
+    """Multigraded series: multisets of harmonics of degree 1 to 5, by the eigenvalue, of weight 0."""
+    space, order = sj.Sets(sj.Sphere(2), num_points), sj.symmetric_group(num_points)
+    for inner, expected in (
+        (sj.special_orthogonal_group(3), rotations),
+        (sj.orthogonal_group(3), with_reflections),
+    ):
+        assert sj.invariant_count(space, sj.direct_product(order, inner), 40) == expected
+
+
+def test_counts_of_point_clouds_are_those_of_their_scalar_products():
+    """O(3) and S_3 on three vectors: monomials of degree 1 and 2 in x_i·x_j, up to order."""
+    group = sj.direct_product(sj.symmetric_group(3), sj.orthogonal_group(3))
+    clouds = sj.Sets(sj.Gaussian(3), 3)
+    pairs = list(itertools.combinations_with_replacement(range(3), 2))
+
+    def kinds(degree):
+        monomials = itertools.combinations_with_replacement(pairs, degree)
+        return {
+            min(
+                tuple(sorted(tuple(sorted(order[i] for i in pair)) for pair in one))
+                for order in itertools.permutations(range(3))
+            )
+            for one in monomials
+        }
+
+    # One invariant Hermite function for each invariant polynomial, of its degree.
+    expected = sum(len(kinds(degree)) for degree in range(3))
+    assert sj.invariant_count(clouds, group, 5) == expected == 9
+    # Where the order is of a listed group, with labels that stay, and no closed form.
+    labelled = sj.Sets(sj.Product(sj.Gaussian(3), sj.Labels(1)), 3)
+    cyclic = sj.direct_product(sj.cyclic_group(3), sj.orthogonal_group(3))
+    assert sj.invariant_count(labelled, cyclic, 2) == 3
+    with pytest.raises(ValueError, match=r"group: no exact count is known for ProductGroup on Sets"):
+        sj.invariant_count(
+            sj.Sets(sj.Sphere(3), 2),
+            sj.direct_product(sj.symmetric_group(2), sj.special_unitary_group(2)),
+            8,
+        )
+
+
 @pytest.mark.usefixtures("without_signature_checks")
 def test_bad_input(monkeypatch):
     with pytest.raises(TypeError, match=r"space: expected a space, such as Sphere\(2\), and got 3"):

@@ -79,7 +79,7 @@ class LieGroup(AbstractLieGroup):
     @property
     def identity(self) -> Float[Array, "d d"]:
         """The identity matrix."""
-        return jnp.eye(self.degree)
+        return jnp.asarray(np.eye(self.degree), float)
 
     def compose(self, g: FloatArray, h: FloatArray) -> Float[Array, "*batch d d"]:
         """The matrix product gh."""

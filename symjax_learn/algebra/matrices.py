@@ -56,7 +56,7 @@ class MatrixGroup(AbstractFiniteGroup):
     @property
     def identity(self) -> Float[Array, "d d"]:
         """The identity matrix."""
-        return jnp.eye(self.degree)
+        return jnp.asarray(np.eye(self.degree), float)
 
     def compose(self, g: FloatArray, h: FloatArray) -> Float[Array, "*batch d d"]:
         """The matrix product gh."""

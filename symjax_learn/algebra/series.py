@@ -319,7 +319,7 @@ def orthogonal_series(n: int, copies: int, max_degree: int, *, proper: bool = Fa
     ([1, 0, 3, 0, 6], [1, 0, 4, 0, 9])
     """
     rank = n // 2
-    weights, roots = _vectors(rank, n % 2), _plus_minus(rank) + (_units(rank) if n % 2 else [])
+    weights, roots = _vectors(rank, n % 2), plus_minus(rank) + (units(rank) if n % 2 else [])
     connected = weyl_series(weights * copies, roots, max_degree)
     if proper:
         return connected
@@ -327,26 +327,27 @@ def orthogonal_series(n: int, copies: int, max_degree: int, *, proper: bool = Fa
         signs = [-1] * n
     else:
         weights, signs = _vectors(rank - 1, 2), [1] * (2 * rank - 2) + [1, -1]
-        roots = _plus_minus(rank - 1) + [[2 * x for x in unit] for unit in _units(rank - 1)]
+        roots = plus_minus(rank - 1) + [[2 * x for x in unit] for unit in units(rank - 1)]
     other = weyl_series(weights * copies, roots, max_degree, signs=signs * copies)
     return [(a + b) // 2 for a, b in zip(connected, other, strict=True)]
 
 
-def _units(rank: int) -> list[list[int]]:
+def units(rank: int) -> list[list[int]]:
+    """The vectors e_i."""
     return [[int(i == j) for j in range(rank)] for i in range(rank)]
 
 
 def _vectors(rank: int, zeros: int) -> list[list[int]]:
     """The weights ±e_i, and 0 so many times."""
-    units = _units(rank)
-    return units + [[-x for x in unit] for unit in units] + [[0] * rank] * zeros
+    ahead = units(rank)
+    return ahead + [[-x for x in unit] for unit in ahead] + [[0] * rank] * zeros
 
 
-def _plus_minus(rank: int) -> list[list[int]]:
+def plus_minus(rank: int) -> list[list[int]]:
     """The roots e_i ± e_j, i < j."""
     return [
         [a + sign * b for a, b in zip(e, f, strict=True)]
-        for e, f in itertools.combinations(_units(rank), 2)
+        for e, f in itertools.combinations(units(rank), 2)
         for sign in (1, -1)
     ]
 

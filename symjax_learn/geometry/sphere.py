@@ -165,7 +165,7 @@ class Sphere(AbstractSpace):
         """The harmonics of these levels."""
         degrees = [level_degree(level) for level in levels]
         largest = max(degrees)
-        scale, rise, fall = _recurrences(self.dimension, largest)
+        scale, rise, fall = recurrences(self.dimension, largest)
         factors, parents = _rounds(self.dimension, degrees)
         return SphericalHarmonics(
             scale=jnp.asarray(scale, float),
@@ -217,7 +217,7 @@ def level_degree(level: Level) -> int:
     return level.key
 
 
-def _recurrences(dimension: int, degree: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def recurrences(dimension: int, degree: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scale, rise and fall of :class:`SphericalHarmonics`.
 
     The p_n = r^n C_n(x/r) that are orthonormal for what is left of the uniform measure of S^{k−1} have

@@ -118,9 +118,9 @@ class Action(eqx.Module):
         """D(g) on each eigenspace: T_g φ = φ D(g) with (T_g f)(x) = f(g⁻¹x); float64, NumPy.
 
         Orthogonal, and D(gh) = D(g) D(h). In closed form on tori, where the group permutes the
-        eigenfunctions up to signs, on Gaussian spaces (symmetric powers), on S², SO(3) and the ball of
-        R³ (Wigner matrices, to degree 30), and for products of these; elsewhere by least squares at
-        random points, with a checked residual.
+        eigenfunctions up to signs, on S², SO(3) and the ball of R³ (Wigner matrices, to degree 30), on
+        Gaussian spaces and, where as cheap as a fit, on other spheres and balls (symmetric powers), and
+        for products of these; elsewhere by least squares at random points, with a checked residual.
 
         Args:
             levels: of ``space.levels``.

@@ -84,6 +84,7 @@ def set_counts(
     order: AbstractGroup,
     traces: Callable[[Hashable, int], np.ndarray],
     max_order: int,
+    weights: Float[np.ndarray, " K"] | None = None,
 ) -> list[int] | None:
     """Invariants of each occupation under H × K, H permuting the points and K moving each of them.
 
@@ -96,12 +97,13 @@ def set_counts(
         order: H.
         traces: ``traces(key, n)``, χ_λ(k^n) for all k, ``(K,)``; Python integers stay exact.
         max_order: of H.
+        weights: of the k, of sum 1; else they are all the elements of K, or enough for an exact mean.
 
     Raises:
         ValueError: counts so large that their floating-point traces do not tell integers apart.
     """
     if is_symmetric(order):
-        return [_average(_complete(one, traces), 1) for one in occupations]
+        return [_average(_complete(one, traces), 1, weights) for one in occupations]
     if order.order > max_order:
         return None
     moves = signed_permutations(order, order.elements())
@@ -110,6 +112,7 @@ def set_counts(
         _average(
             sum(times * _coefficient(one, cycles, traces) for cycles, times in kinds.items()),
             len(moves.images),
+            weights,
         )
         for one in occupations
     ]
@@ -120,19 +123,21 @@ def is_symmetric(group: AbstractGroup) -> bool:
     return isinstance(group.sampler, YoungSampler) and len(group.sampler.parts) == 1
 
 
-def _average(total: Any, order: int) -> int:
+def _average(total: Any, order: int, weights: Float[np.ndarray, " K"] | None) -> int:
     """Over ``order`` elements of H and the values for all of K: an integer."""
     values = np.atleast_1d(total)
-    whole, number = values.sum(), order * values.size
     if values.dtype.kind in "Oi":
-        assert int(whole) % number == 0
-        return int(whole) // number
-    if abs(float(whole)) > _EXACT_SUM:
+        whole, number = int(values.sum()), order * values.size
+        assert whole % number == 0
+        return whole // number
+    largest = float(np.abs(values).max()) * (values.size if weights is None else 1)
+    if largest > _EXACT_SUM:
         raise ValueError(
             "max_eigenvalue or max_functions: the traces of the group add up to "
-            f"{float(whole):.2g}, where floating-point numbers do not tell integers apart; lower it."
+            f"{largest:.2g}, where floating-point numbers do not tell integers apart; lower it."
         )
-    return integral([float(whole) / number])[0]
+    mean = values.mean() if weights is None else np.broadcast_to(values, weights.shape) @ weights
+    return integral([float(mean) / order])[0]
 
 
 def _complete(one: Occupation, traces: Callable[[Hashable, int], np.ndarray]) -> Any:

@@ -21,7 +21,7 @@ from symjax_learn.invariants.count import (
     level_counts,
     orbit_counts,
 )
-from symjax_learn.invariants.operators import MAX_DENSE, has_operators
+from symjax_learn.invariants.operators import MAX_DENSE, has_operator
 from symjax_learn.invariants.routes.averaging import averaged_levels
 from symjax_learn.invariants.routes.chain import chained_levels
 from symjax_learn.invariants.routes.generators import generated_levels
@@ -207,8 +207,8 @@ def _chosen_route(action: Action, route: str, levels: Sequence[Level]) -> tuple[
 
 
 def _route_by_size(action: Action, constraints: str, levels: Sequence[Level]) -> tuple[str, str]:
-    largest = max((level.multiplicity for level in levels), default=1)
-    if has_operators(action) and largest > MAX_DENSE:
+    largest, place = max(((level.multiplicity, i) for i, level in enumerate(levels)), default=(1, 0))
+    if largest > MAX_DENSE and has_operator(action, levels[place]):
         size = f"D(g) is known without its matrix on eigenspaces of dimension {largest:,} > {MAX_DENSE}"
         if action.group.lie_algebra is None:
             return "chain", size

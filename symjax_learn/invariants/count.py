@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from symjax_learn._chunks import MEMORY_LIMIT
+from symjax_learn._types import Element
+from symjax_learn.algebra.class_functions import class_quadrature
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.orbits import monomial_orbits
 from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
@@ -63,7 +65,7 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     the cycles of g; on the sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. For
     SO(n), O(n), SU(n) and tori by Weyl's integration formula, for products from their factors. On boxes,
     hypercubes and graphs by the cycles of g with their signs, on sets by those of the points and the
-    eigenvalues of each point's matrices. Else by exact orbits, of frequencies or of other functions, or
+    eigenvalues of each point's matrices, for SO(n), O(n) and tori at enough g for an exact mean. Else by exact orbits, of frequencies or of other functions, or
     for any finite group by the average of tr D(g). On a lattice that is not cubic tr D(g) is a sum over
     the frequencies that g fixes, which are enumerated.
 
@@ -248,11 +250,53 @@ def _ordered_counts(
         integers = {key: np.asarray([size], object) for key, size in sizes.items()}
         found = set_counts(occupations, order, lambda key, _: integers[key], MAX_CHARACTER_ORDER)
         return found, "character"
-    if not _has_cheap_traces(moving, list(single.values())):
+    elements, weights = _enough_elements(space.space, moving, single, occupations)
+    if elements is None:
         return None, "none"
-    blocks = Action(space.space, moving).representations(list(single.values()), moving.elements())
+    blocks = Action(space.space, moving).representations(list(single.values()), elements)
     traces = power_traces(dict(zip(single, blocks, strict=True)))
-    return set_counts(occupations, order, traces, MAX_CHARACTER_ORDER), "character"
+    found = set_counts(occupations, order, traces, MAX_CHARACTER_ORDER, weights)
+    return found, "character" if weights is None else "molien"
+
+
+def _enough_elements(
+    space: AbstractSpace,
+    group: AbstractGroup,
+    single: Mapping[Hashable, Level],
+    occupations: Sequence[Occupation],
+) -> tuple[Element | None, np.ndarray | None]:
+    """Elements over which the characters of sets are averaged, with weights if they are not all."""
+    if _has_cheap_traces(group, list(single.values())):
+        return group.elements(), None
+    degrees = {key: polynomial_degree(space, level) for key, level in single.items()}
+    if None in degrees.values():
+        return None, None
+    most = max(sum(count * (degrees[key] or 0) for key, count in one) for one in occupations)
+    return class_quadrature(group, most) or (None, None)
+
+
+def polynomial_degree(space: AbstractSpace, level: Level) -> int | None:
+    """The degree of the entries of D(g) in those of the matrix g, where it is known."""
+    match space:
+        case Sphere():
+            return level_degree(level)
+        case Ball():
+            return level_indices(level)[0]
+        case Gaussian():
+            return integer_keys([level], "Gaussian")[0]
+        case RotationGroup():
+            return integer_keys([level], "the rotation group")[0]
+        case Labels():
+            return 0
+        case Product():
+            degrees = [
+                [polynomial_degree(factor, one) for factor, one in zip(space.spaces, of, strict=True)]
+                for of in space.combinations(level)
+            ]
+            if any(None in of for of in degrees):
+                return None
+            return max(sum(degree or 0 for degree in of) for of in degrees)
+    return None
 
 
 def _trace_counts(action: Action, levels: Sequence[Level]) -> tuple[list[int] | None, Source]:

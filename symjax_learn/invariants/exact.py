@@ -11,16 +11,21 @@ from jaxtyping import Float
 
 from symjax_learn._types import Element
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.algebra.monomials import fischer_norms, monomials, substituted
-from symjax_learn.geometry.ball import Ball, level_indices
+from symjax_learn.algebra.monomials import fischer_norms, monomials, num_monomials, substituted
+from symjax_learn.geometry.ball import Ball
 from symjax_learn.geometry.gaussian import Gaussian
 from symjax_learn.geometry.rotations import MAX_DEGREE, RotationGroup
 from symjax_learn.geometry.separable import integer_keys
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.sphere import Sphere
+from symjax_learn.invariants.harmonics import harmonic_degrees, orthonormal_harmonics
 from symjax_learn.invariants.pairs import Share, sides
 from symjax_learn.invariants.representations import evaluated
 from symjax_learn.invariants.signed import permutes_functions, signed_moves
+
+# Products for each element and function up to which symmetric powers are as fast as fits of D(g): so
+# many, or so many for each entry of D(g).
+_MIN_PRODUCTS, _PRODUCTS_PER_ENTRY = 100_000, 0.25
 
 
 def exact_matrices(
@@ -29,23 +34,25 @@ def exact_matrices(
     """D(g) on each level, or ``None`` where no closed form is known.
 
     Signed permutations where the group permutes the functions; Wigner matrices on S², in the ball of
-    R³ and on SO(3); symmetric powers on Gaussian spaces.
+    R³ and on SO(3); symmetric powers on Gaussian spaces, and on other spheres and balls.
     """
     if permutes_functions(space, group):
         return [_signed_matrices(space, level, group, g) for level in levels]
     if isinstance(space, Gaussian):
         degrees = integer_keys(levels, "Gaussian")
-        return [hermite_images(group, g, np.eye(_size(space, n)), n) for n in degrees]
+        return [power_images(group, g, np.eye(num_monomials(group.degree, n)), n) for n in degrees]
     if isinstance(space, RotationGroup):
         return _on_rotations(space, levels, group, g)
-    if isinstance(space, Sphere | Ball) and group.degree == 3:
-        degrees = (
-            [level_indices(level)[0] for level in levels]
-            if isinstance(space, Ball)
-            else (integer_keys(levels, "a sphere"))
-        )
-        if max(degrees) <= MAX_DEGREE:
+    if isinstance(space, Sphere | Ball):
+        degrees = harmonic_degrees(space, levels)
+        if group.degree == 3 and max(degrees) <= MAX_DEGREE:
             return wigner_matrices(degrees, exact_linear(group, g))
+        if all(has_cheap_powers(space, level) for level in levels):
+            known = {}
+            for degree in set(degrees):
+                rows = orthonormal_harmonics(group.degree, degree)
+                known[degree] = np.matmul(rows, power_images(group, g, rows.T, degree))
+            return [known[degree] for degree in degrees]
     return None
 
 
@@ -65,21 +72,30 @@ def _signed_matrices(
     return matrices
 
 
-def _size(space: Gaussian, degree: int) -> int:
-    return len(monomials(space.dimension, degree))
+def power_images(
+    group: AbstractGroup, g: Element, columns: Float[np.ndarray, "n r"], degree: int
+) -> Float[np.ndarray, "batch n r"]:
+    """f(g⁻¹x) of the homogeneous polynomials f whose coefficients of x^k·√(|k|!/k!) are the columns.
 
-
-def hermite_images(
-    group: AbstractGroup, g: Element, columns: Float[np.ndarray, "m r"], degree: int
-) -> Float[np.ndarray, "batch m r"]:
-    """D(g)C on the Hermite functions of one degree, without the matrix.
-
-    Orthogonal maps treat He_k(x)/√(k!) as the monomials x^k/√(k!): D(g) is the symmetric power of g.
+    The symmetric power of g, without its matrix; orthogonal. Orthogonal maps treat the Hermite functions
+    He_k(x)/√(k!) as they do these monomials.
     """
     inverses = exact_linear(group, group.inverse(g))
     norms = fischer_norms(monomials(group.degree, degree))
     images = substituted((columns / norms[:, None]).T, inverses, degree)
     return (images * norms).mT
+
+
+def has_cheap_powers(space: AbstractSpace, level: Level) -> bool:
+    """Whether symmetric powers act on a level, and cost no more than fits of D(g) would."""
+    if isinstance(space, Gaussian):
+        return True
+    if not isinstance(space, Sphere | Ball):
+        return False
+    (degree,), num_variables = harmonic_degrees(space, [level]), space.point_shape[0]
+    sizes = [num_monomials(num_variables, j) for j in range(degree + 1)]
+    products = num_variables**2 * sum(sizes[degree - j] * sizes[j - 1] for j in range(1, degree + 1))
+    return products <= max(_MIN_PRODUCTS, _PRODUCTS_PER_ENTRY * level.multiplicity**2)
 
 
 def wigner_matrices(

@@ -9,11 +9,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from symjax_learn._types import Element
-from symjax_learn.geometry.gaussian import Gaussian
+from symjax_learn.geometry.ball import Ball
 from symjax_learn.geometry.separable import integer_keys
 from symjax_learn.geometry.spaces import Level
+from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.invariants.action import Action
-from symjax_learn.invariants.exact import hermite_images
+from symjax_learn.invariants.exact import (
+    harmonic_degrees,
+    has_cheap_powers,
+    orthonormal_harmonics,
+    power_images,
+)
 from symjax_learn.invariants.signed import permutes_functions, signed_moves
 
 # Eigenspaces of a larger dimension are never given dense matrices where an operator is known.
@@ -22,11 +28,11 @@ MAX_DENSE = 500
 _MAX_ENTRIES = 2e7
 
 
-def has_operators(action: Action) -> bool:
+def has_operator(action: Action, level: Level) -> bool:
     """Whether D(g) is known without its matrix: signed permutations of functions, symmetric powers."""
     if action.user_act is not None:
         return False
-    return isinstance(action.space, Gaussian) or permutes_functions(action.space, action.group)
+    return permutes_functions(action.space, action.group) or has_cheap_powers(action.space, level)
 
 
 def mean_image(
@@ -45,17 +51,35 @@ def each_image(
     """D(g) C for one element after the other."""
     number = jax.tree.leaves(elements)[0].shape[0]
     size = max(1, int(_MAX_ENTRIES // columns.size))
+    polynomials = None if permutes_functions(action.space, action.group) else _Powers(action, level)
     for start in range(0, number, size):
         batch = jax.tree.map(lambda leaf, s=start: leaf[s : s + size], elements)
-        if permutes_functions(action.space, action.group):
-            targets, odd = signed_moves(action.space, [level], action.group, batch)
-            for row, signs in zip(targets, 1.0 - 2.0 * odd, strict=True):
-                moved = np.empty_like(columns)
-                moved[row] = signs[:, None] * columns
-                yield moved
+        if polynomials is not None:
+            yield from polynomials.images(action.exact_elements(batch), columns)
+            continue
+        targets, odd = signed_moves(action.space, [level], action.group, batch)
+        for row, signs in zip(targets, 1.0 - 2.0 * odd, strict=True):
+            moved = np.empty_like(columns)
+            moved[row] = signs[:, None] * columns
+            yield moved
+
+
+class _Powers:
+    """Symmetric powers on one level of a Gaussian space, or on its harmonics among the polynomials."""
+
+    def __init__(self, action: Action, level: Level):
+        space, self.group = action.space, action.group
+        self.harmonics = None
+        if isinstance(space, Sphere | Ball):
+            (self.degree,) = harmonic_degrees(space, [level])
+            self.harmonics = orthonormal_harmonics(self.group.degree, self.degree)
         else:
-            (degree,) = integer_keys([level], "Gaussian")
-            yield from hermite_images(action.group, action.exact_elements(batch), columns, degree)
+            (self.degree,) = integer_keys([level], "Gaussian")
+
+    def images(self, g: Element, columns: np.ndarray) -> np.ndarray:
+        if self.harmonics is None:
+            return power_images(self.group, g, columns, self.degree)
+        return self.harmonics @ power_images(self.group, g, self.harmonics.T @ columns, self.degree)
 
 
 def representation_operator(action: Action, level: Level, g: Element) -> lx.AbstractLinearOperator:

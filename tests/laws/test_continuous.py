@@ -122,6 +122,13 @@ PAIRS = {
         [1, 0, 0, 9],
         "second_route",
     ),
+    "S_3 x SO(3) on sets": (
+        sj.Sets(sj.Sphere(2), 3),
+        lambda: sj.direct_product(sj.symmetric_group(3), sj.special_orthogonal_group(3)),
+        6,
+        [1, 0, 1, 0],  # Σ x_i·x_j; the determinant of three vectors changes its sign
+        "molien",
+    ),
     "user's own turns": (
         sj.action(
             sj.Sphere(2),

@@ -10,6 +10,8 @@ import pytest
 from scipy.special import eval_gegenbauer, gammaln
 
 import symjax_learn as sj
+from symjax_learn.algebra.monomials import monomials
+from symjax_learn.invariants.harmonics import harmonic_polynomials
 from tests.quadratures import quadrature
 from tests.registry import EXACT, GROUPS, PAIRS, X64
 
@@ -101,6 +103,38 @@ def test_they_continue_as_harmonic_polynomials_of_their_degree(dimension, degree
     np.testing.assert_allclose(space.eigenfunctions(level, 2 * x), 2**degree * values, atol=1e3 * EXACT)
     poles = jnp.eye(dimension + 1)
     assert bool(jnp.isfinite(jax.jacfwd(lambda p: space.eigenfunctions(level, p))(poles)).all())
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 9), (2, 12), (3, 5), (5, 3), (4, 1), (3, 0)])
+def test_the_coefficients_of_polynomials_are_those_of_the_functions(dimension, degree):
+    """The same values, in the same order; and Δ of each vanishes, taken monomial by monomial."""
+    rows = harmonic_polynomials(dimension, degree)
+    exponents = monomials(dimension + 1, degree)
+    space = sj.Sphere(dimension)
+    x = space.sample(jax.random.key(0), (9,))
+    values = np.prod(np.asarray(x, float)[:, None] ** exponents[None], axis=2) @ rows.T
+    level = space.levels(eigenvalue(dimension, degree))[degree]
+    np.testing.assert_allclose(space.eigenfunctions(level, x), values, atol=1e-12 if X64 else 3e-5)
+    laplacians: dict[tuple[int, ...], np.ndarray] = {}
+    for exponent, column in zip(exponents, rows.T, strict=True):
+        for i in np.flatnonzero(exponent >= 2):
+            lower = tuple((exponent - 2 * np.eye(len(exponent), dtype=int)[i]).tolist())
+            laplacians[lower] = laplacians.get(lower, 0) + column * exponent[i] * (exponent[i] - 1)
+    for value in laplacians.values():
+        np.testing.assert_allclose(value, 0, atol=1e-10 * np.abs(rows).max())
+
+
+@pytest.mark.skipif(not X64, reason="set-up work is the same float64 in every session")
+@pytest.mark.parametrize(
+    ("space", "top"), [(sj.Sphere(1), 81), (sj.Sphere(3), 24), (sj.Ball(2), 42), (sj.Ball(5), 25)]
+)
+def test_symmetric_powers_are_what_values_at_points_say(space, top):
+    group = sj.orthogonal_group(space.point_shape[0])
+    acting, levels = sj.action(space, group), space.levels(top)
+    g = group.sample(jax.random.key(1), (3,))
+    fitted = acting._fitted_representations(levels, g)
+    for one, other in zip(acting.representations(levels, g), fitted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-11)
 
 
 def test_levels_count_harmonics():

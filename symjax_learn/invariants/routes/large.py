@@ -8,7 +8,7 @@ from jaxtyping import Float
 from symjax_learn._chunks import refuse_beyond
 from symjax_learn.geometry.spaces import Level
 from symjax_learn.invariants.action import Action
-from symjax_learn.invariants.operators import MAX_DENSE, each_image, has_operators
+from symjax_learn.invariants.operators import MAX_DENSE, each_image, has_operator
 from symjax_learn.invariants.routes.averaging import LevelCoefficients
 
 # Random vectors beyond the rank that is expected; images that are smaller than this part are none.
@@ -18,8 +18,11 @@ _NONE = 1e-9
 
 def split_levels(action: Action, levels: Sequence[Level]) -> tuple[list[int], list[int]]:
     """Which levels get dense matrices, and which none."""
-    operators = has_operators(action)
-    large = [i for i, level in enumerate(levels) if operators and level.multiplicity > MAX_DENSE]
+    large = [
+        i
+        for i, level in enumerate(levels)
+        if level.multiplicity > MAX_DENSE and has_operator(action, level)
+    ]
     return [i for i in range(len(levels)) if i not in large], large
 
 
