@@ -64,10 +64,11 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     for groups of matrices) by averages over the group: on the torus of tr D(g), from theta series over
     the cycles of g; on the sphere of (1 − t²)/det(1 − tg) (Molien). Neither enumerates a function. For
     SO(n), O(n), SU(n) and tori by Weyl's integration formula, for products from their factors. On boxes,
-    hypercubes and graphs by the cycles of g with their signs, on sets by those of the points and the
-    eigenvalues of each point's matrices, for SO(n), O(n) and tori at enough g for an exact mean. Else by exact orbits, of frequencies or of other functions, or
-    for any finite group by the average of tr D(g). On a lattice that is not cubic tr D(g) is a sum over
-    the frequencies that g fixes, which are enumerated.
+    hypercubes and graphs by the cycles of g with their signs. On sets by those of the points and the
+    eigenvalues of each point's matrices, of all g or, for SO(n), O(n) and tori, of enough for an exact
+    mean. Else by exact orbits, of frequencies or of other functions, or for any finite group by the
+    average of tr D(g). On a lattice that is not cubic tr D(g) is a sum over the frequencies that g
+    fixes, which are enumerated.
 
     Args:
         space: the space.
