@@ -22,7 +22,6 @@ from symjax_learn.algebra import (
     WreathGroup,
 )
 from symjax_learn.geometry.vertices import AbstractVertices
-from symjax_learn.invariants.monomial import factors
 from tests.quadratures import RULES
 
 X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
@@ -446,12 +445,17 @@ def _shifts(group: sj.AbstractGroup, g: Any, matrices: np.ndarray) -> np.ndarray
     """72·b of x ↦ Ax + b modulo 72; of products by where the origin goes."""
     if isinstance(group, AffineTorusGroup):
         return 72 // group.denominator * np.asarray(g.shift, int)
-    if not isinstance(group, ProductGroup | WreathGroup):
+    if isinstance(group, ProductGroup):
+        ends = np.cumsum([0, *(factor.degree for factor in group.factors)])
+        blocks = [
+            _shifts(factor, part, matrices[:, i:j, i:j])
+            for factor, part, i, j in zip(group.factors, g, ends[:-1], ends[1:], strict=True)
+        ]
+        return np.concatenate(blocks, axis=1)
+    if not isinstance(group, WreathGroup) or isinstance(group.inner, MatrixGroup):
         return np.zeros(matrices.shape[:2], int)
-    if any(isinstance(factor, MatrixGroup) for factor in factors(group)):
-        return np.zeros(matrices.shape[:2], int)
-    moved = sj.action(sj.Torus(group.degree, 1.0), group).act(g, jnp.zeros(matrices.shape[:2]))
-    return np.rint(72 * np.asarray(moved, float)).astype(int) % 72
+    there = sj.action(sj.Torus(group.degree, 1.0), group).act(g, jnp.zeros(matrices.shape[:2]))
+    return np.rint(72 * np.asarray(there, float)).astype(int) % 72
 
 
 def code(matrix: np.ndarray, shift: np.ndarray) -> bytes:
@@ -475,14 +479,15 @@ def brute_force_codes(group: sj.AbstractGroup) -> set[bytes]:
 def moved(space: sj.AbstractSpace, matrices: np.ndarray, shifts: np.ndarray, x: Any) -> np.ndarray:
     """All points by all elements of brute force, ``(elements, n, *point)``, in float64."""
     points = np.asarray(x, np.float64)
-    if isinstance(space, sj.Torus):
-        return np.einsum("gij,nj->gni", matrices, points) + (space.period * shifts / 72)[:, None]
-    return np.stack([moved_by(space, matrix, points) for matrix in matrices])
+    pairs = zip(matrices, shifts, strict=True)
+    return np.stack([moved_by(space, matrix, shift, points) for matrix, shift in pairs])
 
 
-def moved_by(space: sj.AbstractSpace, a: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Points ``(n, *point)`` by one element, of which nothing is known but its matrix."""
+def moved_by(space: sj.AbstractSpace, a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Points ``(n, *point)`` by one element, of which nothing is known but its matrix and 72·shift."""
     match space:
+        case sj.Torus():
+            return x @ a.T + space.period * b / 72
         case sj.Box():
             return (x - 0.5) @ a.T + 0.5
         case sj.Graphs() | sj.Grassmannian():
@@ -495,15 +500,18 @@ def moved_by(space: sj.AbstractSpace, a: np.ndarray, x: np.ndarray) -> np.ndarra
             right = np.eye(columns) if len(a) == rows else a[-columns:, -columns:]
             return left @ x @ right.T
         case sj.Product():
-            width = math.prod(space.spaces[0].point_shape)
+            one, other = space.spaces
+            width = math.prod(one.point_shape)
+            degree = one.num_vertices if isinstance(one, AbstractVertices) else width
             first, second = np.split(x, [width], axis=1)
-            rest = a[width:, width:]
-            second = moved_by(space.spaces[1], rest, second) if len(rest) else second
-            return np.concatenate([moved_by(space.spaces[0], a[:width, :width], first), second], axis=1)
+            first = moved_by(one, a[:degree, :degree], b[:degree], first)
+            if len(a) > degree:
+                second = moved_by(other, a[degree:, degree:], b[degree:], second)
+            return np.concatenate([first, second], axis=1)
         case sj.Sets():
             n = space.num_points
             if len(a) > n:
-                x = np.stack([moved_by(space.space, a[n:, n:], point) for point in x])
+                x = np.stack([moved_by(space.space, a[n:, n:], b[n:], point) for point in x])
             return np.einsum("ij,nj...->ni...", a[:n, :n], x)
         case _:
             return x @ a.T

@@ -40,8 +40,8 @@ def class_quadrature(group: AbstractGroup, degree: int) -> Quadrature | None:
     >>> from symjax_learn.algebra.class_functions import class_quadrature
     >>> elements, weights = class_quadrature(sj.special_orthogonal_group(3), 4)
     >>> traces = np.trace(elements, axis1=1, axis2=2)
-    >>> [round(float(weights @ traces**k), 12) for k in range(5)]  # invariants of k vectors
-    [1.0, 0.0, 1.0, 1.0, 3.0]
+    >>> [round(float(weights @ traces**k)) for k in range(5)]  # invariant forms of k vectors
+    [1, 0, 1, 1, 3]
     """
     sampler = group.sampler
     if isinstance(sampler, TorusSampler):
