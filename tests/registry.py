@@ -385,6 +385,19 @@ BY_ORBITS = [
 ROUTES = {
     "orbits": tuple(BY_ORBITS),
     "generators": tuple(name for name in PAIRS if name not in ON_OTHERS or name not in BY_ORBITS),
+    "multiset": (
+        "trivial(2)",
+        "S_4",
+        "S_2 x S_1 x S_2",
+        "{±1}^3",
+        "B_3",
+        "p2gg x S_2",
+        "glide wr S_2",
+        "B_2 on a box",
+        "S_3 on a Gaussian",
+        "S_3 on sets",
+        "{±1} wr S_3 on sets",
+    ),
     "chain": ("A_5", "B_3", "p2gg", "Frobenius 20", "icosahedral on a sphere"),
     "averaging": tuple(name for name in PAIRS if name not in ON_OTHERS),
 }
@@ -399,7 +412,9 @@ PAIRS_AND_ROUTES = [
     (name, route)
     for route, names in ROUTES.items()
     for name in names
-    if X64 or (name in IN_FLOAT32 and route == ("orbits" if name in BY_ORBITS else "generators"))
+    if X64
+    or (name in IN_FLOAT32 and route == ("orbits" if name in BY_ORBITS else "generators"))
+    or (route, name) in (("multiset", "S_2 x S_1 x S_2"), ("multiset", "{±1} wr S_3 on sets"))
 ]
 
 

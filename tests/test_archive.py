@@ -24,7 +24,13 @@ def fitted(name, route="auto"):
 
 @pytest.mark.parametrize(
     ("name", "route"),
-    [("B_3", "orbits"), ("A_4", "orbits"), ("S_3", "averaging"), ("Pm-3m with a centring", "orbits")],
+    [
+        ("B_3", "orbits"),
+        ("A_4", "orbits"),
+        ("S_3", "averaging"),
+        ("Pm-3m with a centring", "orbits"),
+        ("S_2 x S_1 x S_2", "multiset"),
+    ],
 )
 def test_a_loaded_model_is_the_same_in_every_part(name, route, tmp_path):
     model, x = fitted(name, route)

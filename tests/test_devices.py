@@ -9,8 +9,12 @@ from jax import export
 import symjax_learn as sj
 from tests.registry import PAIRS, X64
 
-# Names of pairs that evaluate by plane waves, and by linear combinations of eigenfunctions.
-EVALUATIONS = {"orbits": ("p2gg", "orbits"), "averaging": ("B_2", "averaging")}
+# Names of pairs that evaluate by plane waves, by linear combinations of eigenfunctions, by multisets.
+EVALUATIONS = {
+    "orbits": ("p2gg", "orbits"),
+    "averaging": ("B_2", "averaging"),
+    "multiset": ("B_2", "multiset"),
+}
 N = 12
 
 

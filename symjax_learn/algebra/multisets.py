@@ -32,7 +32,7 @@ _CHUNK_ENTRIES = 2**19
 _POINTS_PER_ELEMENT = 4
 
 
-class Level(NamedTuple):
+class SizeTables(NamedTuple):
     """What it takes to compute all multisets of one size from the smaller ones.
 
     Attributes:
@@ -67,7 +67,7 @@ class Multisets(eqx.Module):
 
     counts: Int[np.ndarray | Array, "S q"]
     roots: Float[np.ndarray | Array, " S"]
-    levels: tuple[Level, ...]
+    levels: tuple[SizeTables, ...]
     starts: tuple[int, ...] = eqx.field(static=True)
 
     @property
@@ -142,7 +142,7 @@ def _sorted_labels(weights: list[float], bound: float, max_size: int) -> list[tu
     return found
 
 
-def _level(rows: list[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> Level:
+def _level(rows: list[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> SizeTables:
     """The tables of all multisets of one size."""
     updates: list[tuple[int, int, int]] = []
     pairs: list[tuple[int, int, float, int]] = []
@@ -164,7 +164,7 @@ def _level(rows: list[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> Le
             pairs.append((place[u], rest, part[rarest] * c / counts[rarest], row))
     removed, label, row = zip(*updates, strict=True)
     part, rest, coefficient, pair_row = zip(*pairs, strict=True)
-    return Level(
+    return SizeTables(
         parents=_integers([place[labels[:-1]] for labels in rows]),
         labels=_integers([labels[-1] for labels in rows]),
         removed=_integers(removed),
@@ -248,8 +248,7 @@ def monomial_symmetric(
             raise ValueError(f"mask: expected shape {(*batch, n)} and got {present.shape}.")
         values = jnp.concatenate([values, present[..., None].astype(values.dtype)], axis=-1)
     if method == "auto":
-        many = mask is None and n >= _POINTS_PER_ELEMENT * index.max_size
-        method = "power_sums" if many else "scan"
+        method = "scan" if mask is not None else best_method(index, n)
     flat = values.reshape(math.prod(batch), n, values.shape[-1])
     answer = _evaluate(index, flat, mask is not None, method)
     return answer.reshape(*batch, index.num_multisets)
@@ -259,13 +258,26 @@ def monomial_symmetric(
 def _evaluate(index: Multisets, features: Array, masked: bool, method: str) -> Array:
     def columns(chunk: Array) -> Array:
         """``(batch, n, q) -> (S, batch)``."""
-        with jax.default_matmul_precision("highest"):
-            return _columns(index, chunk, masked, method)
+        return symmetric_columns(index, chunk, masked, method)
 
     return map_columns(columns, features, max(1, _CHUNK_ENTRIES // index.num_multisets)).T
 
 
-def _columns(index: Multisets, chunk: Array, masked: bool, method: str) -> Array:
+def best_method(index: Multisets, num_points: int) -> Literal["power_sums", "scan"]:
+    """The faster one of the two that is accurate for so many points."""
+    return "power_sums" if num_points >= _POINTS_PER_ELEMENT * index.max_size else "scan"
+
+
+def symmetric_columns(index: Multisets, chunk: Array, masked: bool, method: str) -> Array:
+    """One chunk of :func:`monomial_symmetric`: ``(batch, n, q) -> (S, batch)``.
+
+    With a mask the last of the features says whether a point is there.
+    """
+    with jax.default_matmul_precision("highest"):
+        return _symmetric_columns(index, chunk, masked, method)
+
+
+def _symmetric_columns(index: Multisets, chunk: Array, masked: bool, method: str) -> Array:
     dtype = chunk.real.dtype
     points = jnp.moveaxis(chunk, 0, -1)  # (n, q, batch): the batch last, contiguous
     if masked:

@@ -42,9 +42,9 @@ class FactorProducts(AbstractFunctions):
         """Those of the factors, their functions, and the products."""
         return sum(table.width + table.num_functions for table in self.tables) + self.num_functions
 
-    def rows(self, points: Float[Array, "batch d"]) -> Float[Array, "D batch"]:
-        """``(batch, d) -> (num_functions, batch)``. Cost: one product for each factor and function."""
-        blocks = split_points(points, self.shapes)
+    def rows(self, points: Float[Array, "batch ..."]) -> Float[Array, "D batch"]:
+        """``(batch, …) -> (num_functions, batch)``. Cost: one product for each factor and function."""
+        blocks = split_points(points.reshape(points.shape[0], -1), self.shapes)
         first, *others = (
             table.rows(block)[index]
             for table, block, index in zip(self.tables, blocks, self.indices, strict=True)
@@ -157,7 +157,9 @@ class Product(AbstractSpace):
         """
         bound = max_eigenvalue * (1 + RELATIVE)
         factors = [space.levels(bound) for space in self.spaces]
-        positions = _combinations([[level.eigenvalue for level in levels] for levels in factors], bound)
+        positions = combinations_within(
+            [[level.eigenvalue for level in levels] for levels in factors], bound
+        )
         chosen = [[factors[f][i] for f, i in enumerate(row)] for row in positions.tolist()]
         sums = [math.fsum(level.eigenvalue for level in levels) for levels in chosen]
         return [
@@ -283,7 +285,7 @@ def split_points(points: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array
     ]
 
 
-def _combinations(
+def combinations_within(
     eigenvalues: Sequence[Sequence[float]], bound: float
 ) -> Int[np.ndarray, "rows factors"]:
     """Positions in ascending lists whose sum is at most the bound, in lexicographic order."""

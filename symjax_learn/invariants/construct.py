@@ -25,6 +25,14 @@ from symjax_learn.invariants.operators import MAX_DENSE, has_operator
 from symjax_learn.invariants.routes.averaging import averaged_levels
 from symjax_learn.invariants.routes.chain import chained_levels
 from symjax_learn.invariants.routes.generators import generated_levels
+from symjax_learn.invariants.routes.multiset import (
+    Block,
+    Invariants,
+    blocks_of,
+    multiset_invariants,
+    places_of,
+    refuse_many,
+)
 from symjax_learn.invariants.routes.orbit_sums import (
     orbit_sums,
     signed_orbit_counts,
@@ -39,7 +47,10 @@ from symjax_learn.invariants.routes.orbits import (
 from symjax_learn.invariants.routes.subset import subset_levels
 from symjax_learn.invariants.signed import permutes_functions
 
-ROUTES = ("orbits", "generators", "lie", "chain", "subset", "averaging")
+ROUTES = ("orbits", "multiset", "generators", "lie", "chain", "subset", "averaging")
+# Multisets cost about so many products for each point, where orbits cost one for each eigenfunction and,
+# as long as these are few, less to compile.
+_PRODUCTS_PER_MULTISET, _FEW_EIGENFUNCTIONS = 4, 2000
 _LEVELS_BY = {
     "generators": generated_levels,
     "lie": generated_levels,
@@ -126,13 +137,16 @@ def invariant_basis(
         max_eigenvalue: keep all λ ≤ this; or
         max_functions: keep the largest number of whole levels with at most so many *invariant*
             functions.
-        route: ``"orbits"`` (exact integer orbits of eigenfunctions), ``"generators"`` (null spaces of
-            D(g) − I over the generators), ``"lie"`` (the same for a continuous group, with dρ(A) over
-            its Lie algebra), ``"chain"`` (the exact average over G from the transversals of a
-            stabilizer chain), ``"subset"`` (a few random elements, right with probability 1 − 1e-9),
-            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"``: orbits where the group
-            permutes the eigenfunctions up to phases; else generators or lie; chain or subset where an
-            eigenspace is large and D(g) is known without its matrix. The answer's ``reason`` says why.
+        route: ``"orbits"`` (exact integer orbits of eigenfunctions), ``"multiset"`` (multisets of
+            functions of one point, where points or coordinates are permuted: nothing of the size of the
+            full space is made), ``"generators"`` (null spaces of D(g) − I over the generators),
+            ``"lie"`` (the same for a continuous group, with dρ(A) over its Lie algebra), ``"chain"``
+            (the exact average over G from the transversals of a stabilizer chain), ``"subset"`` (a few
+            random elements, right with probability 1 − 1e-9), ``"averaging"`` (all |G| elements: the
+            oracle), or ``"auto"``: multiset where points or coordinates are permuted and it evaluates
+            faster; orbits where the group permutes the eigenfunctions up to phases; else generators or
+            lie; chain or subset where an eigenspace is large and D(g) is known without its matrix. The
+            answer's ``reason`` says why.
         memory_limit: refuse set-up work beyond so many bytes.
 
     Raises:
@@ -140,7 +154,8 @@ def invariant_basis(
             not fit, a request beyond the memory limit, or a certificate that fails.
         TypeError: the group has no action on the space.
 
-    Cost: ``orbits`` O(k·D·(d + log D)) for k generators; for each level of dimension m ``generators``
+    Cost: ``multiset`` Σ_s 2^{|s|} over the multisets s, that is over the invariant functions;
+    ``orbits`` O(k·D·(d + log D)) for k generators; for each level of dimension m ``generators``
     O(k·m² + m³), ``averaging`` |G|·m² + m³,
     ``chain`` the same with Σ|U_i| in the place of |G|, ``lie`` dim G·m³, ``subset`` about 40 + log₂ m
     random elements, each m², and m³ for each that is kept.
@@ -167,6 +182,8 @@ def invariant_basis(
         return dataclasses.replace(by_route(chosen, levels), reason=reason)
 
     def by_route(chosen: str, levels: Sequence[Level]) -> InvariantBasis:
+        if chosen == "multiset":
+            return _by_multisets(acting, levels, memory_limit)
         if chosen == "orbits" and isinstance(space, Torus):
             return _by_plane_waves(acting, levels, memory_limit)
         if chosen == "orbits":
@@ -188,7 +205,10 @@ def _chosen_route(action: Action, route: str, levels: Sequence[Level]) -> tuple[
     waves = isinstance(action.space, Torus)
     monomial = action.user_act is None and (waves or permutes_functions(action.space, action.group))
     constraints = "generators" if action.group.lie_algebra is None else "lie"
+    blocks = None if action.user_act is not None else _permuted_blocks(action)
     if route == "auto":
+        if blocks is not None and _multisets_are_cheaper(blocks, action, levels, monomial):
+            return "multiset", "the group permutes points or coordinates, whose multisets are few"
         if monomial:
             return "orbits", "the group permutes the eigenfunctions up to phases"
         return _route_by_size(action, constraints, levels)
@@ -200,10 +220,38 @@ def _chosen_route(action: Action, route: str, levels: Sequence[Level]) -> tuple[
             "on a torus, signed permutations on a box, a hypercube, a Gaussian space or graphs, "
             f"permutations of the points of a set); use '{constraints}'."
         )
+    if route == "multiset" and blocks is None:
+        raise ValueError(
+            "route: 'multiset' needs a group that permutes points of a set, or coordinates of a cubic "
+            "torus, a box, a hypercube or a Gaussian space (S_n, with signs, Young subgroups, wreath "
+            f"products and their direct products); use '{'orbits' if monomial else constraints}'."
+        )
     if route in ("generators", "lie") and route != constraints:
         kind = "continuous" if constraints == "lie" else "finite"
         raise ValueError(f"route: {route!r} does not fit a {kind} group; use '{constraints}'.")
     return route, "it was asked for"
+
+
+def _permuted_blocks(action: Action) -> list[Block] | None:
+    """The blocks of multisets, if they are not the whole problem again."""
+    blocks = blocks_of(action.space, action.group)
+    if blocks is None or (len(blocks) == 1 and blocks[0].num_points == 1):
+        return None
+    return blocks
+
+
+def _multisets_are_cheaper(
+    blocks: Sequence[Block], action: Action, levels: Sequence[Level], monomial: bool
+) -> bool:
+    """Whether the multisets of all points cost less than all eigenfunctions do."""
+    if not monomial:
+        return True
+    ambient = sum(level.multiplicity for level in levels)
+    if ambient <= _FEW_EIGENFUNCTIONS:
+        return False
+    points = sum(block.num_points for block in blocks)
+    counts, _ = level_counts(action, levels)
+    return counts is not None and ambient > _PRODUCTS_PER_MULTISET * points * sum(counts)
 
 
 def _route_by_size(action: Action, constraints: str, levels: Sequence[Level]) -> tuple[str, str]:
@@ -220,7 +268,7 @@ def _route_by_size(action: Action, constraints: str, levels: Sequence[Level]) ->
 
 
 def _count_of_level(action: Action, route: str, level: Level, memory_limit: int) -> int:
-    if route == "orbits":
+    if route in ("orbits", "multiset"):
         counts = counted_orbits(action, [level], memory_limit)
         assert counts is not None
         return counts[0]
@@ -247,6 +295,38 @@ def _by_plane_waves(action: Action, levels: Sequence[Level], memory_limit: int) 
         sum(level.multiplicity for level in levels),
         "orbits",
         Certificate(sum(counts), source, rank, math.inf, residual),
+    )
+    return _certified(basis)
+
+
+def _by_multisets(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
+    """Functions that are invariant as they are written: nothing is solved, and nothing can be off."""
+    blocks = _permuted_blocks(action)
+    assert blocks is not None
+    counts, source = level_counts(action, levels)
+    if counts is not None:
+        refuse_many(sum(counts))
+
+    def elsewhere(space: AbstractSpace, group: AbstractGroup, max_eigenvalue: float) -> Invariants:
+        basis = invariant_basis(space, group, max_eigenvalue=max_eigenvalue, memory_limit=memory_limit)
+        return Invariants(basis.functions, np.asarray(basis.eigenvalues, np.float64))
+
+    found = multiset_invariants(blocks, levels[-1].eigenvalue, elsewhere)
+    places = places_of(found.eigenvalues, levels)
+    if counts is None:
+        counts, source = counted_orbits(action, levels, memory_limit), "orbits"
+    assert counts is not None
+    if np.bincount(places, minlength=len(levels)).tolist() != counts:
+        raise ValueError(f"route: 'multiset' found {len(places)} functions, and not {counts} by level.")
+    eigenvalues = np.asarray([level.eigenvalue for level in levels])[places]
+    basis = InvariantBasis(
+        action.space,
+        action,
+        found.table,
+        jnp.asarray(eigenvalues, float),
+        sum(level.multiplicity for level in levels),
+        "multiset",
+        Certificate(sum(counts), source, len(places), math.inf, 0.0),
     )
     return _certified(basis)
 

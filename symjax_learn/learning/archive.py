@@ -27,6 +27,7 @@ from symjax_learn.algebra.lie import (
     TranslationSampler,
 )
 from symjax_learn.algebra.matrices import MatrixGroup
+from symjax_learn.algebra.multisets import Multisets, SizeTables
 from symjax_learn.algebra.permutations import (
     AlternatingSampler,
     PermutationGroup,
@@ -55,6 +56,7 @@ from symjax_learn.geometry.torus import PlaneWaveKernels, PlaneWaveSums, Torus
 from symjax_learn.geometry.zonal import ZonalKernels
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
+from symjax_learn.invariants.routes.multiset import MultisetFunctions
 from symjax_learn.invariants.routes.orbit_sums import OrbitSums
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 
@@ -96,6 +98,8 @@ _CONSTRUCTORS: tuple[type, ...] = (
     LinearCombinations,
     MatrixGroup,
     Mesh,
+    MultisetFunctions,
+    Multisets,
     OrbitSums,
     PermutationGroup,
     PlaneWaveKernels,
@@ -114,6 +118,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SignedPermutation,
     SignedPermutationGroup,
     SignedSampler,
+    SizeTables,
     SpecialUnitarySampler,
     SpectralModel,
     Sphere,

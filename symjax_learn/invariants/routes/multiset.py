@@ -1,0 +1,233 @@
+"""Route ``multiset``: invariants of points or coordinates that are permuted, without the full space.
+
+Where a group is K ≀ S_n on Mⁿ, the invariants are indexed by multisets of the K-invariant functions of
+M: neither n! nor the dimension of an eigenspace occurs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from symjax_learn.algebra.catalogue import sign_group
+from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.multisets import (
+    MAX_MULTISETS,
+    Multisets,
+    best_method,
+    multisets,
+    symmetric_columns,
+)
+from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
+from symjax_learn.algebra.products import ProductGroup, WreathGroup
+from symjax_learn.geometry.box import Box
+from symjax_learn.geometry.gaussian import Gaussian
+from symjax_learn.geometry.hypercube import Hypercube
+from symjax_learn.geometry.product import FactorProducts, combinations_within
+from symjax_learn.geometry.sets import Sets
+from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level
+from symjax_learn.geometry.spectra import RELATIVE
+from symjax_learn.geometry.torus import Torus
+from symjax_learn.invariants.pairs import shares
+
+
+class Invariants(NamedTuple):
+    """Orthonormal invariant functions, and the eigenvalue of each; the constant first, ascending."""
+
+    table: AbstractFunctions
+    eigenvalues: Float[np.ndarray, " D"]
+
+
+# The invariants of a pair up to an eigenvalue by another route.
+Elsewhere = Callable[[AbstractSpace, AbstractGroup, float], Invariants]
+
+
+class Block(NamedTuple):
+    """Points Mⁿ on which K ≀ S_n acts, or S_n alone.
+
+    Attributes:
+        space: M.
+        num_points: n.
+        group: K, or ``None``.
+    """
+
+    space: AbstractSpace
+    num_points: int
+    group: AbstractGroup | None
+
+
+class MultisetFunctions(AbstractFunctions):
+    """φ_s(x_1, …, x_n) = m_s/√N_s, m_s = Σ over distinct placements of s on the points Π_p φ_p(x_{j_p}).
+
+    Attributes:
+        table: the functions of one point, the constant first; the others are the labels of
+        index: the multisets.
+        places: the multiset of each function, ``(D,)``.
+        point_shape: of one point.
+        num_points: n.
+    """
+
+    table: AbstractFunctions
+    index: Multisets
+    places: Int[Array, " D"]
+    point_shape: tuple[int, ...] = eqx.field(static=True)
+    num_points: int = eqx.field(static=True)
+    num_functions: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """The functions of all points, and the multisets, thrice: their sums, factors and products."""
+        single = self.table.width + self.table.num_functions
+        return self.num_points * single + 3 * self.index.num_multisets
+
+    def rows(self, points: Float[Array, "batch ..."]) -> Float[Array, "D batch"]:
+        """``(batch, …) -> (num_functions, batch)``.
+
+        Cost: as :func:`~symjax_learn.algebra.multisets.monomial_symmetric`.
+        """
+        batch, n = points.shape[0], self.num_points
+        single = self.table.rows(points.reshape(batch * n, *self.point_shape))[1:]
+        features = single.reshape(-1, batch, n).transpose(1, 2, 0)
+        method = best_method(self.index, n)
+        return symmetric_columns(self.index, features, False, method)[self.places]
+
+
+def blocks_of(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
+    """The blocks that a group permutes, in order; ``None`` where it is not of this kind."""
+    if isinstance(space, Sets):
+        if isinstance(group, WreathGroup):
+            return [Block(space.space, space.num_points, group.inner)]
+        order, moving = shares(space, group)
+        assert order.group is not None
+        return None if moving.group is not None else _ordered(space.space, order.group)
+    if isinstance(space, Torus | Box | Gaussian | Hypercube) and _alike(space, 1) is not None:
+        return _coordinates(space, group)
+    return None
+
+
+def _ordered(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
+    """Of permutations of points alone."""
+    if isinstance(group, ProductGroup):
+        found = [_ordered(space, factor) for factor in group.factors]
+        return None if None in found else [block for part in found for block in part or []]
+    if not isinstance(group.sampler, YoungSampler):
+        return None
+    return [Block(space, part, None) for part in group.sampler.parts]
+
+
+def _coordinates(space: AbstractSpace, group: AbstractGroup) -> list[Block]:
+    """Of coordinates; a factor of another kind is one block, on which it acts as it does."""
+    if isinstance(group, ProductGroup):
+        return [block for factor in group.factors for block in _coordinates(space, factor)]
+    if isinstance(group.sampler, YoungSampler):
+        return [Block(_part(space, 1), part, None) for part in group.sampler.parts]
+    if isinstance(group.sampler, SignedSampler):
+        parts = group.sampler.permutations.parts
+        return [Block(_part(space, 1), part, sign_group(1)) for part in parts]
+    if isinstance(group, WreathGroup):
+        return [Block(_part(space, group.inner.degree), group.num_blocks, group.inner)]
+    return [Block(_part(space, group.degree), 1, group)]
+
+
+def _part(space: AbstractSpace, dimension: int) -> AbstractSpace:
+    """The space of so many of the coordinates."""
+    found = _alike(space, dimension)
+    assert found is not None
+    return found
+
+
+def _alike(space: AbstractSpace, dimension: int) -> AbstractSpace | None:
+    match space:
+        case Torus():
+            return Torus(dimension, space.period) if space.is_cubic else None
+        case Box():
+            return Box(dimension)
+        case Gaussian():
+            return Gaussian(dimension)
+        case Hypercube():
+            return Hypercube(dimension)
+    return None
+
+
+def multiset_invariants(
+    blocks: Sequence[Block], max_eigenvalue: float, elsewhere: Elsewhere
+) -> Invariants:
+    """The invariants of blocks: of each its multisets, of several the products.
+
+    Args:
+        blocks: as of :func:`blocks_of`.
+        max_eigenvalue: the largest sum of eigenvalues.
+        elsewhere: gives the K-invariant functions of M where K ≀ S_n acts on Mⁿ.
+
+    Raises:
+        ValueError: more than 10^6 multisets of one block or products of several.
+    """
+    found = [_of_block(block, max_eigenvalue, elsewhere) for block in blocks]
+    if len(found) == 1:
+        return found[0]
+    bound = max_eigenvalue * (1 + RELATIVE)
+    positions = combinations_within([one.eigenvalues.tolist() for one in found], bound)
+    sums = sum(one.eigenvalues[column] for one, column in zip(found, positions.T, strict=True))
+    order = np.argsort(sums, kind="stable")
+    shapes = tuple(
+        block.space.point_shape
+        if block.num_points == 1
+        else (block.num_points, *block.space.point_shape)
+        for block in blocks
+    )
+    table = FactorProducts(
+        tables=tuple(one.table for one in found),
+        indices=tuple(jnp.asarray(column[order], jnp.int32) for column in positions.T),
+        shapes=shapes,
+        num_functions=len(order),
+    )
+    return Invariants(table, np.asarray(sums)[order])
+
+
+def _of_block(block: Block, max_eigenvalue: float, elsewhere: Elsewhere) -> Invariants:
+    single = _of_point(block, max_eigenvalue, elsewhere)
+    if block.num_points == 1:
+        return single
+    weights = single.eigenvalues[1:]
+    index = multisets(weights.tolist(), max_eigenvalue, block.num_points)
+    totals = np.asarray(index.counts, np.float64) @ weights
+    order = np.argsort(totals, kind="stable")
+    table = MultisetFunctions(
+        table=single.table,
+        index=index,
+        places=jnp.asarray(order, jnp.int32),
+        point_shape=block.space.point_shape,
+        num_points=block.num_points,
+        num_functions=len(order),
+    )
+    return Invariants(table, totals[order])
+
+
+def _of_point(block: Block, max_eigenvalue: float, elsewhere: Elsewhere) -> Invariants:
+    """The functions of one point, all or the K-invariant ones."""
+    if block.group is not None:
+        return elsewhere(block.space, block.group, max_eigenvalue)
+    levels = block.space.levels(max_eigenvalue)
+    values = [level.eigenvalue for level in levels]
+    sizes = [level.multiplicity for level in levels]
+    return Invariants(block.space.functions(levels), np.repeat(values, sizes))
+
+
+def refuse_many(count: int) -> None:
+    """Refuse more functions than the tables of multisets hold."""
+    if count > MAX_MULTISETS:
+        raise ValueError(
+            f"max_eigenvalue or max_functions: there are {count:,} invariant functions and the route "
+            f"'multiset' builds at most {MAX_MULTISETS:,}; lower it."
+        )
+
+
+def places_of(eigenvalues: Float[np.ndarray, " D"], levels: Sequence[Level]) -> Int[np.ndarray, " D"]:
+    """The level of each function, by its eigenvalue."""
+    known = np.asarray([level.eigenvalue for level in levels])
+    nearest = np.clip(np.searchsorted(known, eigenvalues * (1 - 2 * RELATIVE)), 0, len(known) - 1)
+    assert np.allclose(known[nearest], eigenvalues, rtol=4 * RELATIVE, atol=1e-12)
+    return nearest
