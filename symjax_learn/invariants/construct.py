@@ -50,7 +50,7 @@ from symjax_learn.invariants.signed import permutes_functions
 ROUTES = ("orbits", "multiset", "generators", "lie", "chain", "subset", "averaging")
 # Multisets cost about so many products for each point, where orbits cost one for each eigenfunction and,
 # as long as these are few, less to compile.
-_PRODUCTS_PER_MULTISET, _FEW_EIGENFUNCTIONS = 4, 2000
+_PRODUCTS_PER_MULTISET, _FEW_EIGENFUNCTIONS = 4, 50_000
 _LEVELS_BY = {
     "generators": generated_levels,
     "lie": generated_levels,
