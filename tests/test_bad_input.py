@@ -299,7 +299,9 @@ CASES = {
         r"max_functions: expected at least 1 and got 0",
     ),
     "max_eigenvalue: more memory than the limit": (
-        lambda: sj.invariant_basis(sj.Torus(100), sj.symmetric_group(100), max_eigenvalue=6),
+        lambda: sj.invariant_basis(
+            sj.Torus(100), sj.symmetric_group(100), max_eigenvalue=6, route="orbits"
+        ),
         ValueError,
         r"max_eigenvalue or max_functions: .*78,768,528,041 .*TiB, more than the memory limit of 4 GiB",
     ),

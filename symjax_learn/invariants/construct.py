@@ -309,7 +309,10 @@ def _by_multisets(action: Action, levels: Sequence[Level], memory_limit: int) ->
 
     def elsewhere(space: AbstractSpace, group: AbstractGroup, max_eigenvalue: float) -> Invariants:
         basis = invariant_basis(space, group, max_eigenvalue=max_eigenvalue, memory_limit=memory_limit)
-        return Invariants(basis.functions, np.asarray(basis.eigenvalues, np.float64))
+        # In float64, by their levels: the basis has them in the session's precision.
+        known = np.asarray([level.eigenvalue for level in space.levels(max_eigenvalue)])
+        distances = np.abs(np.asarray(basis.eigenvalues, np.float64)[:, None] - known)
+        return Invariants(basis.functions, known[distances.argmin(axis=1)])
 
     found = multiset_invariants(blocks, levels[-1].eigenvalue, elsewhere)
     places = places_of(found.eigenvalues, levels)

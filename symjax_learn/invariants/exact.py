@@ -80,7 +80,7 @@ def power_images(
     The symmetric power of g, without its matrix; orthogonal. Orthogonal maps treat the Hermite functions
     He_k(x)/√(k!) as they do these monomials.
     """
-    inverses = exact_linear(group, group.inverse(g))
+    inverses = exact_linear(group, g).mT  # not of group.inverse(g), which a float32 session rounds
     norms = fischer_norms(monomials(group.degree, degree))
     images = substituted((columns / norms[:, None]).T, inverses, degree)
     return (images * norms).mT
