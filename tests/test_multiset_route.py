@@ -105,6 +105,18 @@ def test_models_learn_are_stored_and_have_gradients(tmp_path):
 
 
 @pytest.mark.usefixtures("without_signature_checks")
+def test_where_nothing_is_counted_auto_takes_another_route():
+    turn = np.asarray([[0.0, -1], [1, 0]])
+    circle = sj.lie_group([turn], [np.diag([1.0, -1])], sample=sj.orthogonal_group(2).sample)
+    space, group = sj.Gaussian(4), sj.direct_product(circle, sj.symmetric_group(2))
+    basis = sj.invariant_basis(space, group, max_eigenvalue=2)
+    assert (basis.route, basis.certificate.source) == ("lie", "second_route")
+    assert basis.num_functions == 1 + 1 + 3  # 1; x + y; |z|², x² + y², xy
+    with pytest.raises(ValueError, match=r"route: 'multiset' is certified by an exact count, and none"):
+        sj.invariant_basis(space, group, max_eigenvalue=2, route="multiset")
+
+
+@pytest.mark.usefixtures("without_signature_checks")
 def test_bad_input():
     with pytest.raises(ValueError, match=r"route: 'multiset' needs a group that permutes .*'orbits'"):
         sj.invariant_basis(sj.Torus(3), sj.cyclic_group(3), max_eigenvalue=2, route="multiset")

@@ -243,15 +243,15 @@ def _permuted_blocks(action: Action) -> list[Block] | None:
 def _multisets_are_cheaper(
     blocks: Sequence[Block], action: Action, levels: Sequence[Level], monomial: bool
 ) -> bool:
-    """Whether the multisets of all points cost less than all eigenfunctions do."""
-    if not monomial:
-        return True
+    """Whether the multisets of all points are counted, and cost less than all eigenfunctions do."""
     ambient = sum(level.multiplicity for level in levels)
-    if ambient <= _FEW_EIGENFUNCTIONS:
+    if not levels or (monomial and ambient <= _FEW_EIGENFUNCTIONS):
         return False
     points = sum(block.num_points for block in blocks)
     counts, _ = level_counts(action, levels)
-    return counts is not None and ambient > _PRODUCTS_PER_MULTISET * points * sum(counts)
+    if counts is None:
+        return False
+    return not monomial or ambient > _PRODUCTS_PER_MULTISET * points * sum(counts)
 
 
 def _route_by_size(action: Action, constraints: str, levels: Sequence[Level]) -> tuple[str, str]:
@@ -318,7 +318,11 @@ def _by_multisets(action: Action, levels: Sequence[Level], memory_limit: int) ->
     places = places_of(found.eigenvalues, levels)
     if counts is None:
         counts, source = counted_orbits(action, levels, memory_limit), "orbits"
-    assert counts is not None
+    if counts is None:
+        raise ValueError(
+            f"route: 'multiset' is certified by an exact count, and none is known for "
+            f"{type(action.group).__name__} on {type(action.space).__name__} here; use 'auto'."
+        )
     if np.bincount(places, minlength=len(levels)).tolist() != counts:
         raise ValueError(f"route: 'multiset' found {len(places)} functions, and not {counts} by level.")
     eigenvalues = np.asarray([level.eigenvalue for level in levels])[places]
