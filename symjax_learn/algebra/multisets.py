@@ -473,18 +473,13 @@ def monomial_symmetric_from_sums(index: Multisets, family: Products, sums: AnyAr
 def _evaluate_sums(index: Multisets, family: Products, sums: Array) -> Array:
     def columns(chunk: Array) -> Array:
         """``(batch, r) -> (S, batch)``."""
-        return columns_from_sums(index, family, chunk.T)
+        count = chunk[:, 0].real
+        points = jnp.maximum(count, 1)
+        means = jax.lax.optimization_barrier((chunk / points.astype(chunk.dtype)[:, None]).T)
+        power = jnp.matmul(family.coefficients.astype(chunk.dtype), means, precision="highest")
+        # Σ_j over n^{|u|/2} is the mean times n^{1−|u|/2}.
+        scales = jnp.stack([points ** (1 - size / 2) for size in range(index.max_size + 1)])
+        scaled = power * scales[_sizes(index)].astype(chunk.dtype)
+        return _from_power_sums(index, scaled) * _norms(index, count).astype(chunk.dtype)
 
     return map_columns(columns, sums, max(1, _CHUNK_ENTRIES // index.num_multisets)).T
-
-
-def columns_from_sums(index: Multisets, family: Products, sums: Array) -> Array:
-    """One chunk of :func:`monomial_symmetric_from_sums`, the batch last: ``(r, batch) -> (S, batch)``."""
-    count = sums[0].real
-    points = jnp.maximum(count, 1)
-    means = jax.lax.optimization_barrier(sums / points.astype(sums.dtype)[None])
-    power = jnp.matmul(family.coefficients.astype(sums.dtype), means, precision="highest")
-    # Σ_j over n^{|u|/2} is the mean times n^{1−|u|/2}.
-    scales = jnp.stack([points ** (1 - size / 2) for size in range(index.max_size + 1)])
-    scaled = power * scales[_sizes(index)].astype(sums.dtype)
-    return _from_power_sums(index, scaled) * _norms(index, count).astype(sums.dtype)

@@ -13,14 +13,16 @@ the Jacobi polynomials P_p of the exponents m + N'/2 − 1 and j + n/2 − 1. Th
 For a harmonic polynomial of degree k of d variables ‖p‖²_{L²(S^{d−1})} = ‖p‖²/(d(d+2)…(d+2k−2)).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import functools
+import math
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
 from symjax_learn._linalg import null_space
+from symjax_learn.algebra.multisets import Multisets, products
 
 
 class BlockHarmonics(NamedTuple):
@@ -30,7 +32,7 @@ class BlockHarmonics(NamedTuple):
         degrees: that have any, ascending.
         places: for each of these degrees the rows of its multisets.
         coefficients: for each its harmonics as combinations of the e_ν, ``(m, r)``.
-        residual: the largest singular value of Δ that was counted as zero; the least other one is 1.
+        residual: the largest norm of Δ of one of them, where the least nonzero singular value is 1.
         gap: the least ratio of singular values beside a cut.
     """
 
@@ -54,9 +56,6 @@ def block_harmonics(
         powers: ascending.
         num_variables: n.
 
-    Raises:
-        ValueError: null spaces beyond the memory limit.
-
     Cost: Σ_k m_k³ for m_k partitions of k.
 
     >>> from symjax_learn.algebra.multisets import multisets
@@ -67,13 +66,6 @@ def block_harmonics(
     """
     totals = counts @ np.asarray(powers, counts.dtype)
     by_degree = [np.flatnonzero(totals == degree) for degree in range(int(totals.max()) + 1)]
-    largest = max(map(len, by_degree))
-    refuse_beyond(
-        MEMORY_LIMIT,
-        32 * largest**2,
-        f"max_eigenvalue or max_functions: a null space among {largest:,} symmetric polynomials",
-        "Ask for lower degrees.",
-    )
     degrees, places, coefficients, residual, gap = [], [], [], 0.0, np.inf
     for degree, rows in enumerate(by_degree):
         if not len(rows):
@@ -81,8 +73,10 @@ def block_harmonics(
         lower = by_degree[degree - 2] if degree >= 2 else rows[:0]
         matrix = _laplacian(counts[lower], counts[rows], powers, num_variables)
         if len(lower):
-            null = null_space(matrix / np.sqrt(2.0 * (2 * degree + num_variables - 4)))
-            basis, residual, gap = null.basis, max(residual, null.largest_null), min(gap, null.gap)
+            matrix = matrix / np.sqrt(2.0 * (2 * degree + num_variables - 4))
+            null = null_space(matrix)
+            basis, gap = null.basis, min(gap, null.gap)
+            residual = max(residual, float(np.linalg.norm(matrix @ basis, axis=0).max(initial=0.0)))
         else:
             basis = np.eye(len(rows))
         if basis.shape[1]:
@@ -113,6 +107,79 @@ def _laplacian(
             there = free[row] if power == 2 else smaller[column_of[power - 2]]
             matrix[row, column] = np.sqrt(float(there * counts[taken]) * power * (power - 1))
     return matrix
+
+
+def in_power_sums(
+    index: Multisets, powers: Sequence[int], num_variables: int
+) -> list[Float[np.ndarray, "m m"]]:
+    """Monomial symmetric polynomials as polynomials of power sums, in a form that does not cancel.
+
+    In a harmonic combination the e_ν, made of powers y^a/√a!, may be replaced by the same of
+    h_a = v^{a/2} He_a(y/√v)/√a! for any v: f = exp(−vΔ/2)f, and exp(−vΔ/2) makes Hermite polynomials of
+    variance v from powers. With v = |y|²/n their sums S_a = Σ_j h_a(y_j)/√n are of order 1 and S_2 = 0,
+    where sums of powers are of order √n. By Newton's recursion, as of
+    :func:`~symjax_learn.algebra.multisets.monomial_symmetric`, m_ν(h)/√N_ν is a combination of the products
+    Π_i S_{λ_i}, v in the place of S_2, over the partitions λ of the degree of ν.
+
+    Args:
+        index: all partitions ν up to a degree, with no bound on their size.
+        powers: of the labels.
+        num_variables: n, at least the size of the largest partition.
+
+    Returns:
+        For each degree the matrix of rows ν and columns λ, both in the order of the index.
+
+    Cost: Σ_ν 2^{len ν} sums of vectors of the length of a degree.
+    """
+    counts, n = np.asarray(index.counts), num_variables
+    totals = counts @ np.asarray(powers, counts.dtype)
+    by_degree = [np.flatnonzero(totals == degree) for degree in range(int(totals.max()) + 1)]
+    place = {row.tobytes(): i for rows in by_degree for i, row in enumerate(counts[rows])}
+    column_of = {power: column for column, power in enumerate(powers)}
+    family = products(index, functools.partial(_hermite_product, powers), one=(0, 0))
+    table = np.asarray(family.coefficients)
+    members = [cast(tuple[int, int], member) for member in family.members]
+
+    @functools.cache
+    def times(power: int, halves: int, degree: int) -> Int[np.ndarray, " m"]:
+        """Where v^halves S_power takes the products of one degree."""
+        grown = counts[by_degree[degree]]
+        if power:
+            grown[:, column_of[power]] += 1
+        if halves:
+            grown[:, column_of[2]] += halves
+        return np.asarray([place[row.tobytes()] for row in grown])
+
+    found = [np.ones(1)]
+    for level in index.levels:
+        fresh = [np.zeros(len(by_degree[totals[len(found) + i]])) for i in range(len(level.parents))]
+        columns = (level.part, level.rest, level.coefficient, level.pair_row)
+        for part, rest, c, row in zip(*(np.asarray(column).tolist() for column in columns), strict=True):
+            size = int(counts[part].sum())
+            for member in np.flatnonzero(table[part]):
+                power, halves = members[member]
+                if power != 2:  # Σ_j h_b over n^{|u|/2}
+                    weight = c * table[part, member] * n ** (((1 if power else 2) - size) / 2)
+                    fresh[row][times(power, halves, int(totals[rest]))] += weight * found[rest]
+        found += fresh
+    norms = np.cumprod([1.0, *(1 / np.sqrt(1 - np.arange(index.max_size) / n))])
+    scales = norms[counts.sum(axis=1)] * np.asarray(index.roots)
+    return [
+        np.reshape([scales[row] * found[row] for row in rows], (len(rows), len(rows)))
+        for rows in by_degree
+    ]
+
+
+def _hermite_product(powers: Sequence[int], label: int, member: Hashable) -> dict[Hashable, float]:
+    """h_a h_b = Σ_k v^k k! C(a, k) C(b, k) √((a + b − 2k)!/(a! b!)) h_{a+b−2k}; (b, c) names v^c h_b."""
+    a, (b, c) = powers[label], cast(tuple[int, int], member)
+    return {
+        (a + b - 2 * k, c + k): math.factorial(k)
+        * math.comb(a, k)
+        * math.comb(b, k)
+        * math.sqrt(math.factorial(a + b - 2 * k) / (math.factorial(a) * math.factorial(b)))
+        for k in range(min(a, b) + 1)
+    }
 
 
 class JoinedHarmonics(NamedTuple):

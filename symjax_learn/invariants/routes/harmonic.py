@@ -5,8 +5,8 @@ Laplacian among symmetric polynomials, and of several blocks the products of the
 """
 
 import math
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,23 +17,21 @@ from jaxtyping import Array, Float, Int
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.multisets import (
     Multisets,
-    Products,
-    best_method,
-    columns_from_sums,
     multisets,
-    products,
     symmetric_columns,
 )
 from symjax_learn.algebra.permutations import SignedSampler, YoungSampler
 from symjax_learn.algebra.products import ProductGroup
 from symjax_learn.algebra.series import multiset_series
-from symjax_learn.algebra.symmetric_harmonics import block_harmonics, joined_harmonics
+from symjax_learn.algebra.symmetric_harmonics import block_harmonics, in_power_sums, joined_harmonics
 from symjax_learn.geometry.separable import coordinate_products
 from symjax_learn.geometry.spaces import AbstractFunctions
 from symjax_learn.invariants.basis import LinearCombinations
 
 # A null space is taken among at most so many polynomials: some minutes of one core.
 _MAX_POLYNOMIALS = 4_000
+# Sums over coordinates lose digits where these are few: so many for each part of the largest partition.
+_COORDINATES_PER_PART = 4
 
 
 class Block(NamedTuple):
@@ -48,26 +46,52 @@ class Block(NamedTuple):
     signed: bool
 
 
-class SymmetricPolynomials(AbstractFunctions):
-    """m_ν(h)/√N_ν of n scaled coordinates y = scale·x, with h_a = v^{a/2} He_a(y/√v)/√a!, v = |y|²/n.
+class PowerSumProducts(AbstractFunctions):
+    """Π_i S_{λ_i} of n scaled coordinates y = scale·x, for partitions λ, with v = |y|²/n as S_2, and else
 
-    In a harmonic combination these may stand for the powers y^a/√a!: f = exp(−vΔ/2)f for a harmonic f, and
-    exp(−vΔ/2) makes the Hermite polynomials of variance v from powers. On powers m_ν is of order
-    n^{len ν/2} for even ν, which a combination then cancels; of Hermite polynomials all are of order 1,
-    since Σ_j h_2(y_j) = 0. As polynomials of y and v they are homogeneous and smooth everywhere.
+        S_a = n^{−1/2} Σ_j h_a(y_j),  h_a(y) = v^{a/2} He_a(y/√v)/√a!,  He_a Hermite's polynomials.
+
+    Homogeneous polynomials of degree |λ|, smooth everywhere.
 
     Attributes:
-        index: the partitions ν as multisets of powers.
-        family: the products of h_a, as Σ_c coefficient·v^c h_b; ``None`` where there are so few coordinates
-            that their sums would lose digits.
-        places: the partition of each function, ``(D,)``.
-        powers: a of each label.
+        factors: for each λ its parts, padded with 0, ``(s, D)``.
         num_coordinates: n.
         scale: √d on S^{d−1}.
     """
 
+    factors: Int[Array, "s D"]
+    max_degree: int = eqx.field(static=True)
+    num_coordinates: int = eqx.field(static=True)
+    scale: float = eqx.field(static=True)
+    num_functions: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """The Hermite polynomials of the coordinates, and the products."""
+        return self.num_coordinates * self.max_degree + 2 * self.num_functions
+
+    def rows(self, points: Float[Array, "batch n"]) -> Float[Array, "D batch"]:
+        """``(batch, n) -> (num_functions, batch)``. Cost: 4n products for each degree, and s for each λ."""
+        scaled = self.scale * points.T
+        variance = jnp.mean(scaled**2, axis=0)
+        root = self.num_coordinates**0.5
+        sums = _hermite(scaled, variance, self.max_degree, lambda values: values.sum(axis=0) / root)
+        table = jnp.concatenate([jnp.ones_like(sums[:1]), sums[:1], variance[None], sums[2:]])
+        # Otherwise XLA computes the sums again wherever they are used.
+        return coordinate_products(jax.lax.optimization_barrier(table), self.factors)
+
+
+class SymmetricPolynomials(AbstractFunctions):
+    """m_ν(h)/√N_ν of n scaled coordinates, with h as in :class:`PowerSumProducts`: of few coordinates.
+
+    Attributes:
+        index: the partitions ν as multisets of powers.
+        places: the partition of each function, ``(D,)``.
+        powers: of the labels.
+        scale: √d on S^{d−1}.
+    """
+
     index: Multisets
-    family: Products | None
     places: Int[Array, " D"]
     powers: tuple[int, ...] = eqx.field(static=True)
     num_coordinates: int = eqx.field(static=True)
@@ -76,33 +100,18 @@ class SymmetricPolynomials(AbstractFunctions):
 
     @property
     def width(self) -> int:
-        """The coordinates, thrice, or all their powers; and the multisets, thrice."""
-        tables = len(self.powers) if self.family is None else 3
-        return self.num_coordinates * tables + 3 * self.index.num_multisets
+        """The Hermite polynomials of the coordinates, and the multisets, thrice."""
+        return self.num_coordinates * self.powers[-1] + 3 * self.index.num_multisets
 
     def rows(self, points: Float[Array, "batch n"]) -> Float[Array, "D batch"]:
-        """``(batch, n) -> (num_functions, batch)``.
-
-        Cost: n products for each power and Σ_ν 2^{len ν} more; of few coordinates n·Σ_ν |distinct(ν)|.
-        """
+        """``(batch, n) -> (num_functions, batch)``. Cost: n·Σ_ν |distinct(ν)| products."""
         scaled = self.scale * points.T
-        variance = jnp.mean(scaled**2, axis=0)
-        if self.family is None:
-            values = _hermite(scaled, variance, self.powers[-1], lambda value: value)
-            features = values[np.asarray(self.powers) - 1]  # (q, n, batch)
-            columns = symmetric_columns(self.index, features.transpose(2, 1, 0), False, "scan")
-            return columns[self.places]
-        top = max(degree for degree, _ in self.family.members)
-        sums = _hermite(scaled, variance, top, lambda value: value.sum(axis=0))
-        sums = jnp.concatenate([jnp.full_like(sums[:1], self.num_coordinates), sums])
-        degrees, halves = np.asarray(self.family.members).T
-        powers = jnp.stack([variance**half for half in range(max(halves) + 1)])
-        return columns_from_sums(self.index, self.family, sums[degrees] * powers[halves])[self.places]
+        values = _hermite(scaled, jnp.mean(scaled**2, axis=0), self.powers[-1], lambda values: values)
+        features = values[np.asarray(self.powers) - 1]  # (q, n, batch)
+        return symmetric_columns(self.index, features.transpose(2, 1, 0), False, "scan")[self.places]
 
 
-def _hermite(
-    scaled: Array, variance: Array, top: int, reduced: Callable[[Array], Array]
-) -> Array:
+def _hermite(scaled: Array, variance: Array, top: int, reduced: Callable[[Array], Array]) -> Array:
     """h_1, …, h_top of y ``(n, batch)``, each reduced: h_{p+1} = (y h_p − √p v h_{p−1})/√(p+1)."""
     p = np.arange(top)
     steps = jnp.asarray(np.sqrt(p), scaled.dtype), jnp.asarray(1 / np.sqrt(p + 1), scaled.dtype)
@@ -211,7 +220,7 @@ class Harmonics(NamedTuple):
     Attributes:
         table: at points of R^d, homogeneous; by degree.
         degrees: of each function.
-        residual: the largest singular value of a Laplacian that was counted as zero; the least other is 1.
+        residual: the largest norm of Δ of a harmonic of a block, the least nonzero singular value being 1.
         gap: the least ratio of singular values beside a cut.
     """
 
@@ -284,7 +293,7 @@ def _of_block(block: Block, max_degree: int, scale: float, norms: Float[np.ndarr
     """The harmonics of one block, of Fischer norm norms[k] in the scaled coordinates."""
     n = block.size
     top = max_degree if n > 1 else min(max_degree, 1)  # of one variable only 1 and x are harmonic
-    powers = range(2, top + 1, 2) if block.signed else range(1, top + 1)
+    powers = tuple(range(2, top + 1, 2) if block.signed else range(1, top + 1))
     polynomials = max(multiset_series(n, top, list(powers)))
     if polynomials > _MAX_POLYNOMIALS:
         raise ValueError(
@@ -292,40 +301,48 @@ def _of_block(block: Block, max_degree: int, scale: float, norms: Float[np.ndarr
             f"polynomials of one degree <= {top}, and the route 'harmonic' takes a null space among at "
             f"most {_MAX_POLYNOMIALS:,}; lower it."
         )
-    index = multisets(list(powers), top, n)
-    found = block_harmonics(np.asarray(index.counts), powers, n)
-    table = SymmetricPolynomials(
-        index=index,
-        family=_hermite_products(index, powers) if best_method(index, n) == "power_sums" else None,
-        places=jnp.asarray(np.concatenate(found.places), jnp.int32),
-        powers=tuple(powers),
-        num_coordinates=n,
-        scale=scale,
-        num_functions=sum(map(len, found.places)),
-    )
-    sizes = [matrix.shape[1] for matrix in found.coefficients]
+    with jax.enable_x64(True):  # whatever the session
+        index = multisets(powers, top, n)
+        found = block_harmonics(np.asarray(index.counts), powers, n)
+        by_sums = bool(powers) and n >= _COORDINATES_PER_PART * index.max_size
+        changes = in_power_sums(index, powers, n) if by_sums else None
+    places = np.concatenate(found.places)
+    if changes is None:
+        table = SymmetricPolynomials(
+            index=jax.tree.map(jnp.asarray, index),
+            places=jnp.asarray(places, jnp.int32),
+            powers=powers,
+            num_coordinates=n,
+            scale=scale,
+            num_functions=len(places),
+        )
+        matrices = found.coefficients
+    else:
+        table = PowerSumProducts(
+            factors=jnp.asarray(_parts(np.asarray(index.counts)[places], powers), jnp.int32),
+            max_degree=powers[-1],
+            num_coordinates=n,
+            scale=scale,
+            num_functions=len(places),
+        )
+        matrices = [
+            changes[degree].T @ matrix
+            for degree, matrix in zip(found.degrees, found.coefficients, strict=True)
+        ]
+    sizes = [matrix.shape[1] for matrix in matrices]
     combinations = LinearCombinations(
         table=table,
         coefficients=tuple(
             jnp.asarray(norms[degree] * matrix, float)
-            for degree, matrix in zip(found.degrees, found.coefficients, strict=True)
+            for degree, matrix in zip(found.degrees, matrices, strict=True)
         ),
         num_functions=sum(sizes),
     )
     return Harmonics(combinations, np.repeat(found.degrees, sizes), found.residual, found.gap)
 
 
-def _hermite_products(index: Multisets, powers: Sequence[int]) -> Products:
-    """h_a h_b = Σ_k v^k k! C(a, k) C(b, k) √((a + b − 2k)!/(a! b!)) h_{a+b−2k}; (b, c) names v^c h_b."""
-
-    def multiply(label: int, member: Hashable) -> dict[Hashable, float]:
-        a, (b, c) = powers[label], cast(tuple[int, int], member)
-        return {
-            (a + b - 2 * k, c + k): math.factorial(k)
-            * math.comb(a, k)
-            * math.comb(b, k)
-            * math.sqrt(math.factorial(a + b - 2 * k) / (math.factorial(a) * math.factorial(b)))
-            for k in range(min(a, b) + 1)
-        }
-
-    return products(index, multiply, one=(0, 0))
+def _parts(counts: Int[np.ndarray, "D q"], powers: Sequence[int]) -> Int[np.ndarray, "s D"]:
+    """The parts of each partition, padded with 0."""
+    parts = [np.repeat(powers, row) for row in counts]
+    width = max(1, *map(len, parts))
+    return np.stack([np.pad(row, (0, width - len(row))) for row in parts], axis=1)
