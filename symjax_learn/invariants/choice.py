@@ -25,14 +25,14 @@ class Structure(NamedTuple):
     """A route that builds the invariants of pairs of one kind directly.
 
     Attributes:
-        fits: how many products a function costs for each input, about, where the pair is of this kind,
-            or 0.
+        fits: how many products a function costs for each input, about, where the pair and these levels
+            (none, when they are not yet known) are of this kind, or 0.
         build: the invariants up to the last of these levels; those of parts by the last argument.
         kind: of its pairs, in words.
         because: the reason to take it.
     """
 
-    fits: Callable[[Action], int]
+    fits: Callable[[Action, Sequence[Level]], int]
     build: Callable[[Action, Sequence[Level], Elsewhere], Invariants]
     kind: str
     because: str
@@ -71,7 +71,7 @@ def chosen_route(action: Action, route: str, levels: Sequence[Level]) -> tuple[s
             "on a torus, signed permutations on a box, a hypercube, a Gaussian space or graphs, "
             f"permutations of the points of a set); use '{constraints}'."
         )
-    if route in STRUCTURED and not _fits(STRUCTURED[route], action):
+    if route in STRUCTURED and not _fits(STRUCTURED[route], action, levels):
         general = "orbits" if monomial else constraints
         raise ValueError(f"route: {route!r} needs {STRUCTURED[route].kind}; use '{general}'.")
     if route in ("generators", "lie") and route != constraints:
@@ -80,13 +80,13 @@ def chosen_route(action: Action, route: str, levels: Sequence[Level]) -> tuple[s
     return route, "it was asked for"
 
 
-def _fits(structure: Structure, action: Action) -> int:
-    return 0 if action.user_act is not None else structure.fits(action)
+def _fits(structure: Structure, action: Action, levels: Sequence[Level]) -> int:
+    return 0 if action.user_act is not None else structure.fits(action, levels)
 
 
 def _is_cheaper(structure: Structure, action: Action, levels: Sequence[Level], monomial: bool) -> bool:
     """Whether the pair fits and is counted, and its invariants cost less than all eigenfunctions do."""
-    products = _fits(structure, action)
+    products = _fits(structure, action, levels)
     ambient = sum(level.multiplicity for level in levels)
     if not products or not levels or (monomial and ambient <= _FEW_EIGENFUNCTIONS):
         return False

@@ -184,7 +184,7 @@ def _alike(space: AbstractSpace, dimension: int) -> AbstractSpace | None:
     return None
 
 
-def permuted_points(action: Action) -> int:
+def permuted_points(action: Action, _: Sequence[Level]) -> int:
     """How many products a function costs, about; 0 where the group permutes no points or coordinates."""
     blocks = blocks_of(action.space, action.group)
     if blocks is None or (len(blocks) == 1 and blocks[0].num_points == 1):
