@@ -1,4 +1,4 @@
-"""Harmonic polynomials of blocks of variables that are permuted, with or without signs. Set-up work: NumPy.
+"""Harmonic polynomials of blocks of variables that are permuted, also with signs. Set-up work: NumPy.
 
 Of one block of n variables the symmetric polynomials of degree k have the basis m_ν, ν a partition of k
 into at most n parts (even ones, where signs change). The Fischer product ⟨p, q⟩ = p(∂)q makes the m_ν
@@ -6,9 +6,9 @@ orthogonal, of squared norm N_ν Π_i ν_i!, N_ν the number of monomials of m_�
 
     Δe_ν = Σ_b √(mult_ρ(b) mult_ν(b+2) (b+1)(b+2)) e_ρ,   ρ = ν with one part b+2 replaced by b,
 
-with mult_ρ(0) = n − len ρ. Of several blocks the harmonics are products: of harmonics Y, Z of degrees m and
-j of the first N' and of the next n variables, and of r^{2p} P_p((|z|² − |y|²)/r²) with r² = |y|² + |z|² and
-the Jacobi polynomials P_p of the exponents m + N'/2 − 1 and j + n/2 − 1. These are all of them.
+with mult_ρ(0) = n − len ρ. Of several blocks the harmonics are products: of harmonics Y, Z of degrees m
+and j of the first N' and of the next n variables, and of r^{2p} P_p((|z|² − |y|²)/r²), r² = |y|² + |z|²,
+with the Jacobi polynomials P_p of the exponents m + N'/2 − 1 and j + n/2 − 1. These are all of them.
 
 For a harmonic polynomial of degree k of d variables ‖p‖²_{L²(S^{d−1})} = ‖p‖²/(d(d+2)…(d+2k−2)).
 """
@@ -95,7 +95,7 @@ def _laplacian(
     free = n - lower.sum(axis=1)
     matrix = np.zeros((len(lower), len(upper)))
     for column, counts in enumerate(upper):
-        for taken in np.flatnonzero(counts):
+        for taken in np.flatnonzero(counts).tolist():
             power = powers[taken]
             if power < 2:
                 continue
@@ -118,8 +118,8 @@ def in_power_sums(
     h_a = v^{a/2} He_a(y/√v)/√a! for any v: f = exp(−vΔ/2)f, and exp(−vΔ/2) makes Hermite polynomials of
     variance v from powers. With v = |y|²/n their sums S_a = Σ_j h_a(y_j)/√n are of order 1 and S_2 = 0,
     where sums of powers are of order √n. By Newton's recursion, as of
-    :func:`~symjax_learn.algebra.multisets.monomial_symmetric`, m_ν(h)/√N_ν is a combination of the products
-    Π_i S_{λ_i}, v in the place of S_2, over the partitions λ of the degree of ν.
+    :func:`~symjax_learn.algebra.multisets.monomial_symmetric`, m_ν(h)/√N_ν is a combination of the
+    products Π_i S_{λ_i}, v in the place of S_2, over the partitions λ of the degree of ν.
 
     Args:
         index: all partitions ν up to a degree, with no bound on their size.
@@ -229,7 +229,7 @@ def joined_harmonics(
     width = max(1, min(len(sizes), max_degree // least))
     found = [np.zeros((int(degree == 0), width), np.int32) for degree in range(max_degree + 1)]
     leaves: list[list[np.ndarray]] = [[] for _ in found]
-    factors, stems = [(0, 0)], dict[tuple[int, int, int], int]()
+    factors, stems = [(0, (0, 0))], dict[tuple[int, int, int], int]()
     for block, (of_block, start) in enumerate(zip(degrees, starts[:-1], strict=True)):
         rows = {0: [0]}
         for place, degree in enumerate(of_block):
@@ -267,7 +267,7 @@ def joined_harmonics(
         rise,
         centre,
         fall,
-        np.asarray([(0, 0), *((z, p and 1 + (p - 1) * len(names) + i) for z, (p, i) in factors[1:])]),
+        np.asarray([(z, p and 1 + (p - 1) * len(names) + i) for z, (p, i) in factors]),
         np.concatenate(functions).T,
         np.repeat(np.arange(max_degree + 1), [len(one) for one in functions]),
     )
@@ -278,8 +278,8 @@ def _radial_recurrence(
 ) -> tuple[Float[np.ndarray, "P stems"], ...]:
     """Rise, centre and fall: the recurrence of P_p, orthonormal for Beta(β + 1, α + 1) in |z|²/r².
 
-    On the sphere of the D variables so far r^{2p} P_p Y Z has the norm of Y Z, and the squared Fischer norm
-    of degree l is D(D + 2)…(D + 2l − 2) times as large.
+    On the sphere of the D variables so far r^{2p} P_p Y Z has the norm of Y Z, and the squared Fischer
+    norm of degree l is D(D + 2)…(D + 2l − 2) times as large.
     """
     most = max_degree // 2
     block, before, degree = np.asarray(stems, np.int64).reshape(-1, 3).T

@@ -58,6 +58,11 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
 from symjax_learn.invariants.routes.multiset import MultisetFunctions
 from symjax_learn.invariants.routes.orbit_sums import OrbitSums
+from symjax_learn.invariants.symmetric_tables import (
+    BlockProducts,
+    PowerSumProducts,
+    SymmetricPolynomials,
+)
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 
 FORMAT = "symjax_learn.model"
@@ -72,6 +77,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     BallHarmonics,
     BallKernels,
     Block,
+    BlockProducts,
     Box,
     Certificate,
     CharacterKernels,
@@ -105,6 +111,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     PlaneWaveKernels,
     PlaneWaveSums,
     PointProducts,
+    PowerSumProducts,
     Precise,
     Product,
     ProductGroup,
@@ -125,6 +132,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SphericalHarmonics,
     Step,
     Stiefel,
+    SymmetricPolynomials,
     TabulatedFunctions,
     Torus,
     TorusSampler,
