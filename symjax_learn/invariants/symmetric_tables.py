@@ -111,7 +111,7 @@ class BlockProducts(AbstractFunctions):
     """
 
     tables: tuple[AbstractFunctions | None, ...]
-    coordinates: tuple[Int[Array, "_ n"], ...]
+    coordinates: tuple[Int[Array, "_ _"], ...]
     order: Int[Array, " blocks"]
     stems: Int[Array, " stems"]
     rise: Float[Array, "P stems"]
