@@ -344,12 +344,12 @@ def test_one_thousand_coordinates_and_its_precision():
     assert basis.certificate.residual < 1e-13
     x = space.sample(jax.random.key(0), (20,)).astype(jnp.float32)
     x = x.at[0].set(0).at[0, 0].set(1).at[1, : d // 2].set(0)
-    features = basis(x)
-    scale = np.abs(np.asarray(features)).max(axis=0)
+    features = np.asarray(basis(x), float)
+    scale = np.abs(features).max(axis=0)[None]
     shuffled = jax.vmap(jax.random.permutation)(jax.random.split(jax.random.key(2), 20), x)
     np.testing.assert_allclose(basis(shuffled) / scale, features / scale, atol=1e-4)
-    double = basis(2 * x) / 2.0 ** np.repeat(range(11), [1, 1, 1, 2, 3, 4, 6, 8, 11, 15, 20])
-    np.testing.assert_allclose(double / scale, features / scale, atol=1e-4)
+    degrees = np.repeat(range(11), [1, 1, 1, 2, 3, 4, 6, 8, 11, 15, 20])[None]
+    np.testing.assert_allclose(basis(2 * x) / (scale * 2.0**degrees), features / scale, atol=1e-4)
     slopes = jax.vmap(jax.grad(lambda point: basis(point).sum()))(x[:3])
     assert bool(jnp.isfinite(slopes).all())
     if X64:
@@ -358,16 +358,16 @@ def test_one_thousand_coordinates_and_its_precision():
 
 
 def test_models_learn_are_stored_and_compile_once(tmp_path):
-    group = sj.direct_product(sj.symmetric_group(30), sj.hyperoctahedral_group(20), sj.sign_group(2))
-    space = sj.Sphere(51)
+    group = sj.direct_product(sj.symmetric_group(30), sj.sign_group(2))
+    space = sj.Sphere(31)
     basis = sj.invariant_basis(space, group, max_functions=40)
     assert basis.route == "harmonic"
     assert basis.num_functions <= 40
 
     def target(x):
-        return (x[:, :30] ** 3).sum(axis=1) * 5 + (x[:, 30:50] ** 4).sum(axis=1) + x[:, 51] ** 2
+        return 5 * (x[:, :30] ** 3).sum(axis=1) + x[:, 31] ** 4 + x[:, 30] ** 2
 
-    basis = sj.invariant_basis(space, group, max_eigenvalue=degree_bound(52, 4))
+    basis = sj.invariant_basis(space, group, max_eigenvalue=degree_bound(32, 4))
     x, new = space.sample(jax.random.key(0), (400,)), space.sample(jax.random.key(1), (20,))
     model = sj.fit_ridge(basis, x, target(x))
     np.testing.assert_allclose(model(new), target(new), atol=1e-9 if X64 else 1e-3)

@@ -10,6 +10,7 @@ from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.count import level_counts
 from symjax_learn.invariants.operators import MAX_DENSE, has_operator
 from symjax_learn.invariants.routes.harmonic import harmonic_invariants, permuted_coordinates
+from symjax_learn.invariants.routes.motif import graph_products, motif_invariants
 from symjax_learn.invariants.routes.multiset import (
     Elsewhere,
     multiset_invariants,
@@ -58,6 +59,12 @@ STRUCTURED: dict[str, Structure] = {
         "subgroups and their direct products)",
         "the group permutes coordinates or their signs, so that few polynomials are harmonic",
         _FEW_HARMONICS,
+    ),
+    "motif": Structure(
+        graph_products,
+        motif_invariants,
+        "all permutations of the nodes of graphs, and at most 6 edges (max_eigenvalue 12)",
+        "the group permutes all nodes of graphs, whose classes of few edges are few",
     ),
 }
 ROUTES = (*_GENERAL, *STRUCTURED)

@@ -95,8 +95,8 @@ def _check_sets(space: AbstractSpace, sets: PaddedSets) -> None:
     points, present = np.asarray(sets.points), np.asarray(sets.present)
     if isinstance(space, Graphs):
         n = present.shape[1]
-        there = present[:, :, None] & present[:, None, :] | np.eye(n, dtype=bool)[None]
-        _check_points(Graphs(n), np.where(there, points, 1), "x")
+        there = present[:, :, None] & present[:, None, :]
+        _check_points(Graphs(n), np.where(there, points, 1 - np.eye(n)), "x")
         return
     for row, (one, here) in enumerate(zip(points, present, strict=True)):
         if isinstance(space, Sets):
