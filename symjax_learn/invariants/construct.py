@@ -137,15 +137,16 @@ def invariant_basis(
         route: ``"orbits"`` (exact integer orbits of eigenfunctions), ``"multiset"`` (multisets of
             functions of one point, where points or coordinates are permuted: nothing of the size of the
             full space is made), ``"motif"`` (copies of graphs of at most six edges, where all nodes of
-            graphs are permuted), ``"harmonic"`` (harmonics made of symmetric polynomials, where coordinates
-            of a sphere or a ball are permuted or change signs), ``"generators"`` (null spaces of D(g) − I
-            over the generators), ``"lie"`` (the same for a continuous group, with dρ(A) over its Lie algebra), ``"chain"``
-            (the exact average over G from the transversals of a stabilizer chain), ``"subset"`` (a few
-            random elements, right with probability 1 − 1e-9), ``"averaging"`` (all |G| elements: the
-            oracle), or ``"auto"``: multiset where points or coordinates are permuted and it evaluates
-            faster; harmonic beyond 2,000 eigenfunctions; orbits where the group permutes the eigenfunctions up to phases; else generators or
-            lie; chain or subset where an eigenspace is large and D(g) is known without its matrix. The
-            answer's ``reason`` says why.
+            graphs are permuted), ``"harmonic"`` (harmonics among symmetric polynomials, where
+            coordinates of a sphere or a ball are permuted or change signs), ``"generators"`` (null
+            spaces of D(g) − I over the generators), ``"lie"`` (the same for a continuous group, with
+            dρ(A) over its Lie algebra), ``"chain"`` (the exact average over G from the transversals of a
+            stabilizer chain), ``"subset"`` (a few random elements, right with probability 1 − 1e-9),
+            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"``: multiset where points or
+            coordinates are permuted and it evaluates faster, motif likewise, harmonic beyond 2,000
+            eigenfunctions; orbits where the group permutes the eigenfunctions up to phases; else
+            generators or lie; chain or subset where an eigenspace is large and D(g) is known without its
+            matrix. The answer's ``reason`` says why.
         memory_limit: refuse set-up work beyond so many bytes.
 
     Raises:
