@@ -1,10 +1,13 @@
 """A basis of orthonormal functions on a space, with the evidence that it is the right one."""
 
 import dataclasses
+import math
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from symjax_learn._types import FloatArray
@@ -32,6 +35,22 @@ class Certificate:
     rank: int
     gap: float
     residual: float
+
+
+class Invariants(NamedTuple):
+    """Orthonormal invariant functions, and the eigenvalue of each; the constant first, ascending.
+
+    Attributes:
+        table: the functions.
+        eigenvalues: of each.
+        residual: the worst ‖D(g)c − c‖ where something was solved.
+        gap: the least ratio of singular values beside a cut.
+    """
+
+    table: AbstractFunctions
+    eigenvalues: Float[np.ndarray, " D"]
+    residual: float = 0.0
+    gap: float = math.inf
 
 
 class InvariantBasis(eqx.Module):

@@ -31,14 +31,8 @@ from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level
 from symjax_learn.geometry.spectra import RELATIVE
 from symjax_learn.geometry.torus import Torus
+from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.pairs import shares
-
-
-class Invariants(NamedTuple):
-    """Orthonormal invariant functions, and the eigenvalue of each; the constant first, ascending."""
-
-    table: AbstractFunctions
-    eigenvalues: Float[np.ndarray, " D"]
 
 
 # The invariants of a pair up to an eigenvalue by another route.
@@ -102,16 +96,16 @@ def blocks_of(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
             return [Block(space.space, space.num_points, group.inner)]
         order, moving = shares(space, group)
         assert order.group is not None
-        return None if moving.group is not None else _ordered(space.space, order.group)
+        return None if moving.group is not None else ordered_blocks(space.space, order.group)
     if isinstance(space, Torus | Box | Gaussian | Hypercube) and _alike(space, 1) is not None:
         return _coordinates(space, group)
     return None
 
 
-def _ordered(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
+def ordered_blocks(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
     """Of permutations of points alone."""
     if isinstance(group, ProductGroup):
-        found = [_ordered(space, factor) for factor in group.factors]
+        found = [ordered_blocks(space, factor) for factor in group.factors]
         return None if None in found else [block for part in found for block in part or []]
     if not isinstance(group.sampler, YoungSampler):
         return None
