@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from symjax_learn._linalg import fixed_spaces
-from symjax_learn.algebra.bosons import num_states, one_body, renamed, states, symmetric_power
+from symjax_learn.algebra.bosons import one_body, renamed, states, symmetric_power
 from symjax_learn.algebra.weights import Labels
 
 # Sums of weights and of angles that are taken for zero.
@@ -93,8 +93,7 @@ def coupled(shells: Sequence[Shell]) -> Coupled:
     pairs = first[partner[first] != first]
     unknowns = _real_unknowns(len(codes), alone, pairs, partner[pairs])
     rows = [
-        _derivation_rows(shells, i, places, strides, unknowns)
-        for i in range(len(shells[0].derivations))
+        _derivation_rows(shells, i, places, strides, unknowns) for i in range(len(shells[0].derivations))
     ]
     rows += [_element_rows(shells, i, places, unknowns) for i in range(len(shells[0].elements))]
     basis, gap, residual = _null_spaces(rows, len(codes))
@@ -103,9 +102,7 @@ def coupled(shells: Sequence[Shell]) -> Coupled:
     imaginary[len(alone) :] = np.sqrt(2) * basis[len(first) :]
     chosen = np.concatenate([alone, pairs])
     used = np.maximum(np.abs(real), np.abs(imaginary)).max(axis=1, initial=0.0) > _NEGLIGIBLE
-    return Coupled(
-        places[chosen[used]], real[used], imaginary[used], gap, residual
-    )
+    return Coupled(places[chosen[used]], real[used], imaginary[used], gap, residual)
 
 
 def _null_spaces(rows: Sequence[Any], size: int) -> tuple[Float[np.ndarray, "S r"], float, float]:
@@ -236,5 +233,3 @@ def _significant(matrix: Any) -> Any:
     matrix.data[np.abs(matrix.data) < _NOISE] = 0.0
     matrix.eliminate_zeros()
     return matrix
-
-

@@ -250,7 +250,9 @@ def closed_multisets(
         np.add.at(counts, (np.arange(start, start + len(level))[:, None], level), 1)
     factorials = np.asarray([math.sqrt(math.factorial(i)) for i in range(len(rows))])
     roots = np.prod(factorials[counts], axis=1)
-    index = Multisets(jnp.asarray(counts), jnp.asarray(roots, float), tuple(levels), tuple(starts.tolist()))
+    index = Multisets(
+        jnp.asarray(counts), jnp.asarray(roots, float), tuple(levels), tuple(starts.tolist())
+    )
     where = [np.zeros(len(rows[0]), np.int64)]
     where += [place + start for place, start in zip(places[::-1], starts[1:], strict=False)]
     return index, where

@@ -170,9 +170,7 @@ class _Span(NamedTuple):
             one = waiting.pop()
             if self._is_in(one, found):
                 continue
-            waiting += [
-                [a @ b - b @ a for a, b in zip(one, other, strict=True)] for other in found
-            ]
+            waiting += [[a @ b - b @ a for a, b in zip(one, other, strict=True)] for other in found]
             found.append(one)
         return _Span(found) if len(found) > len(self.basis) else None
 

@@ -9,6 +9,7 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.count import level_counts
 from symjax_learn.invariants.operators import MAX_DENSE, has_operator
+from symjax_learn.invariants.routes.coupled import coupled_invariants, coupled_products
 from symjax_learn.invariants.routes.motif import graph_products, motif_invariants
 from symjax_learn.invariants.routes.multiset import (
     Elsewhere,
@@ -19,6 +20,8 @@ from symjax_learn.invariants.signed import permutes_functions
 
 # Up to so many eigenfunctions the general routes are the quickest to compile.
 _FEW_EIGENFUNCTIONS = 50_000
+# Null spaces of eigenspaces so small are the simplest.
+_FEW_DIMENSIONS = 300
 _GENERAL = ("orbits", "generators", "lie", "chain", "subset", "averaging")
 
 
@@ -31,12 +34,14 @@ class Structure(NamedTuple):
         build: the invariants up to the last of these levels; those of parts by the last argument.
         kind: of its pairs, in words.
         because: the reason to take it.
+        least: ``auto`` leaves pairs to other routes whose largest eigenspace is not larger than this.
     """
 
     fits: Callable[[Action, Sequence[Level]], int]
     build: Callable[[Action, Sequence[Level], Elsewhere], Invariants]
     kind: str
     because: str
+    least: int = 0
 
 
 # In the order in which ``auto`` asks them.
@@ -53,6 +58,14 @@ STRUCTURED: dict[str, Structure] = {
         motif_invariants,
         "all permutations of the nodes of graphs, and at most 6 edges (max_eigenvalue 12)",
         "the group permutes all nodes of graphs, whose classes of few edges are few",
+    ),
+    "coupled": Structure(
+        coupled_products,
+        coupled_invariants,
+        "a direct product of permutations of the points of a set (S_n, Young subgroups) and of a group "
+        "that moves every point",
+        "the group permutes points and moves all of them at once, which couples few states",
+        _FEW_DIMENSIONS,
     ),
 }
 ROUTES = (*_GENERAL, *STRUCTURED)
@@ -96,6 +109,8 @@ def _is_cheaper(structure: Structure, action: Action, levels: Sequence[Level], m
     products = _fits(structure, action, levels)
     ambient = sum(level.multiplicity for level in levels)
     if not products or not levels or (monomial and ambient <= _FEW_EIGENFUNCTIONS):
+        return False
+    if max(level.multiplicity for level in levels) <= structure.least:
         return False
     counts, _ = level_counts(action, levels)
     if counts is None:

@@ -5,18 +5,19 @@ that H permutes: bosons in the functions of one point. K preserves their levels,
 of H × K are those of products of symmetric powers of single-point eigenspaces, one after the other.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from symjax_learn.algebra.bosons import states
 from symjax_learn.algebra.couplings import Coupled, Shell, coupled, shell
-from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.multisets import Multisets, closed_multisets, symmetric_columns
 from symjax_learn.algebra.weights import (
     Constraints,
@@ -26,20 +27,27 @@ from symjax_learn.algebra.weights import (
     labels,
 )
 from symjax_learn.geometry.sets import Sets
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractSetFunctions,
+    Level,
+    PaddedSets,
+)
 from symjax_learn.geometry.spectra import RELATIVE
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.pairs import shares
-from symjax_learn.invariants.routes.multiset import ordered_blocks
+from symjax_learn.invariants.routes.multiset import ordered_blocks, padded_columns
 
 # More products of symmetric powers than this are refused.
 _MAX_OCCUPATIONS = 200_000
+# About so many products for each function and point.
+_PRODUCTS_PER_POINT = 100
 # Matrices of two invariant subspaces that differ by less are the same.
 _SAME = 1e-9
 
 
-class CoupledFunctions(AbstractFunctions):
+class CoupledFunctions(AbstractSetFunctions):
     """f = Σ_s (u_s Re T_s + v_s Im T_s), T_s = Π_b m_{s_b}/√N_{s_b} over the blocks b of points.
 
     m_s is the sum over distinct placements of the labels s on the points of a block of the products of
@@ -48,10 +56,10 @@ class CoupledFunctions(AbstractFunctions):
 
     Attributes:
         table: the eigenfunctions of one point, the constant first.
-        vectors: the label functions in the others, ``(functions, labels)``: the real parts, and
+        real: the label functions in the others, ``(functions, labels)``: the real parts, and
         imaginary: the imaginary ones; ``None`` where all are real.
         indices: for each block of points the multisets of labels that occur.
-        rows: for each block the multiset of each state, ``(S,)``.
+        states: for each block the multiset of each state s, ``(S,)``.
         pieces: for each group the states of each piece, in Re T and then Im T, ``(pieces, states)``, and
         coefficients: of its functions, ``(pieces, functions, states)``.
         order: where each function is, in all groups one after the other.
@@ -60,10 +68,10 @@ class CoupledFunctions(AbstractFunctions):
     """
 
     table: AbstractFunctions
-    vectors: Float[Array, "m q"]
+    real: Float[Array, "m q"]
     imaginary: Float[Array, "m q"] | None
     indices: tuple[Multisets, ...]
-    rows_of: tuple[Int[Array, " S"], ...]
+    states: tuple[Int[Array, " S"], ...]
     pieces: tuple[Int[Array, "_ _"], ...]
     coefficients: tuple[Float[Array, "_ _ _"], ...]
     order: Int[Array, " D"]
@@ -75,43 +83,52 @@ class CoupledFunctions(AbstractFunctions):
     def width(self) -> int:
         """The functions of all points; the multisets, thrice; the states and the pieces; the answer."""
         numbers = 1 if self.imaginary is None else 2
-        single = self.table.width + self.table.num_functions + numbers * self.vectors.shape[1]
-        totals = sum(3 * index.num_multisets for index in self.indices) + 2 * len(self.rows_of[0])
+        single = self.table.width + self.table.num_functions + numbers * self.real.shape[1]
+        totals = sum(3 * index.num_multisets for index in self.indices) + 2 * len(self.states[0])
         pieces = sum(places.size for places in self.pieces)
         return sum(self.parts) * single + numbers * totals + pieces + 2 * self.num_functions
 
-    def rows(self, points: Float[Array, "batch n ..."]) -> Float[Array, "D batch"]:
+    def set_size(self, shape: tuple[int, ...]) -> int | None:
+        """The points of an array ``(n, *point)``, where H permutes all of them."""
+        return shape[0] if len(self.parts) == 1 and shape[1:] == self.point_shape else None
+
+    def rows(self, points: Float[Array, "batch n ..."] | PaddedSets) -> Float[Array, "D batch"]:
         """``(batch, n, *point) -> (num_functions, batch)``.
 
         Cost: n·Σ_s |distinct(s)| over the multisets, and one product for each coefficient.
         """
-        batch, n = points.shape[0], sum(self.parts)
-        single = self.table.rows(points.reshape(batch * n, *self.point_shape))[1:]
-        features = self._labels(single).reshape(-1, batch, n).transpose(1, 2, 0)
-        ends = np.cumsum(self.parts)[:-1].tolist()
-        blocks = jnp.split(features, ends, axis=1)
-        first, *others = (
-            symmetric_columns(index, block, False, "scan")[rows]
-            for index, block, rows in zip(self.indices, blocks, self.rows_of, strict=True)
-        )
-        for other in others:
-            first = first * other
-        values = first if self.imaginary is None else jnp.concatenate([first.real, first.imag])
+        totals = self._states(points)
+        values = totals if self.imaginary is None else jnp.concatenate([totals.real, totals.imag])
         found = [
             jnp.einsum(
-                "grs,gsb->grb", matrix.astype(points.dtype), values[places], precision="highest"
-            ).reshape(-1, batch)
+                "grs,gsb->grb", matrix.astype(values.dtype), values[places], precision="highest"
+            ).reshape(-1, values.shape[1])
             for places, matrix in zip(self.pieces, self.coefficients, strict=True)
         ]
         return jnp.concatenate(found)[self.order]
 
-    def _labels(self, single: Float[Array, "m batch"]) -> Array:
-        """The label functions from the eigenfunctions."""
-        real = jnp.matmul(self.vectors.T.astype(single.dtype), single, precision="highest")
-        if self.imaginary is None:
-            return real
-        other = jnp.matmul(self.imaginary.T.astype(single.dtype), single, precision="highest")
-        return real + 1j * other
+    def _states(self, points: Float[Array, "batch n ..."] | PaddedSets) -> Array:
+        """T_s, real or complex, ``(S, batch)``."""
+        if isinstance(points, PaddedSets):
+            (index,), (states_of,), (size,) = self.indices, self.states, self.parts
+            return padded_columns(index, self._features, points, size)[states_of]
+        features = self._features(points, sum(self.parts))
+        blocks = jnp.split(features, np.cumsum(self.parts)[:-1].tolist(), axis=1)
+        factors = [
+            symmetric_columns(index, block, False, "scan")[states_of]
+            for index, block, states_of in zip(self.indices, blocks, self.states, strict=True)
+        ]
+        return math.prod(factors[1:], start=factors[0])
+
+    def _features(self, points: Array, num_points: int) -> Array:
+        """The label functions of each point, ``(batch, n, q)``."""
+        batch = points.shape[0]
+        single = self.table.rows(points.reshape(batch * num_points, *self.point_shape))[1:]
+        values = jnp.matmul(self.real.T.astype(single.dtype), single, precision="highest")
+        if self.imaginary is not None:
+            other = jnp.matmul(self.imaginary.T.astype(single.dtype), single, precision="highest")
+            values = jax.lax.complex(values, other)
+        return values.reshape(-1, batch, num_points).transpose(1, 2, 0)
 
 
 class _Part(NamedTuple):
@@ -154,33 +171,38 @@ class _Piece(NamedTuple):
     found: Coupled
 
 
-def coupled_parts(space: AbstractSpace, group: AbstractGroup) -> tuple[tuple[int, ...], AbstractGroup] | None:
-    """The blocks of points that H permutes, and K; ``None`` where a pair is not of this kind."""
+def coupled_products(action: Action, _: Sequence[Level]) -> int:
+    """How many products a function costs, about; 0 where the pair is not of this kind."""
+    parts = _parts(action)
+    return 0 if parts is None else _PRODUCTS_PER_POINT * sum(parts)
+
+
+def _parts(action: Action) -> tuple[int, ...] | None:
+    """How many points H permutes among themselves; ``None`` where the group is no H × K on sets."""
+    space = action.space
     if not isinstance(space, Sets):
         return None
-    order, moving = shares(space, group)
+    order, moving = shares(space, action.group)
     if order.group is None or moving.group is None:
         return None
     blocks = ordered_blocks(space.space, order.group)
-    return None if blocks is None else (tuple(block.num_points for block in blocks), moving.group)
+    return None if blocks is None else tuple(block.num_points for block in blocks)
 
 
-def coupled_invariants(
-    space: Sets, parts: Sequence[int], moving: AbstractGroup, max_eigenvalue: float
-) -> Invariants:
-    """The invariants of H × K on sets.
-
-    Args:
-        space: of n points.
-        parts: the numbers of points that H permutes among themselves.
-        moving: K.
-        max_eigenvalue: the largest eigenvalue.
+def coupled_invariants(action: Action, levels: Sequence[Level], _: object) -> Invariants:
+    """The invariants of H × K on sets, up to the last of these levels.
 
     Raises:
         ValueError: more products of symmetric powers, states or multisets than are built.
 
     Cost: for each product of symmetric powers S³ for S states of weight zero.
     """
+    space, parts = action.space, _parts(action)
+    assert isinstance(space, Sets)
+    assert parts is not None
+    moving = shares(space, action.group)[1].group
+    assert moving is not None
+    max_eigenvalue = levels[-1].eigenvalue
     points = _points(Action(space.space, moving), max_eigenvalue)
     shells: dict[tuple[int, int], Shell] = {}
     solved: dict[tuple[tuple[int, int], ...], Coupled] = {}
@@ -202,7 +224,7 @@ def coupled_invariants(
         table,
         eigenvalues,
         max((one.residual for one in evidence), default=0.0),
-        min((one.gap for one in evidence), default=np.inf),
+        min((one.gap for one in evidence), default=math.inf),
     )
 
 
@@ -272,9 +294,7 @@ def _occupations(
                 if total + size * value > bound:
                     break
                 fewer = (*left[:block], left[block] - size, *left[block + 1 :])
-                yield from extended(
-                    here + 1, total + size * value, fewer, (*taken, (block, part, size))
-                )
+                yield from extended(here + 1, total + size * value, fewer, (*taken, (block, part, size)))
 
     return (one for one in extended(0, 0.0, tuple(num_points), ()) if one[1])
 
@@ -303,7 +323,10 @@ def _table(
     for members in groups.values():
         height = max(matrix.shape[0] for _, matrix, _ in members)
         width = max(matrix.shape[1] for _, matrix, _ in members)
-        where, blocks = np.zeros((len(members), width), np.int64), np.zeros((len(members), height, width))
+        where, blocks = (
+            np.zeros((len(members), width), np.int64),
+            np.zeros((len(members), height, width)),
+        )
         for i, (places, matrix, eigenvalue) in enumerate(members):
             where[i, : len(places)] = places
             blocks[i, : matrix.shape[0], : matrix.shape[1]] = matrix
@@ -316,10 +339,10 @@ def _table(
     used_levels = space.space.levels(max((part.eigenvalue for part in points.parts), default=0.0))
     table = CoupledFunctions(
         table=space.space.functions(used_levels),
-        vectors=jnp.asarray(points.vectors.real, float),
+        real=jnp.asarray(points.vectors.real, float),
         imaginary=None if is_real else jnp.asarray(points.vectors.imag, float),
         indices=indices,
-        rows_of=tuple(jnp.asarray(row, jnp.int32) for row in rows),
+        states=tuple(jnp.asarray(row, jnp.int32) for row in rows),
         pieces=tuple(index),
         coefficients=tuple(coefficients),
         order=jnp.asarray(np.asarray(kept)[order], jnp.int32),
