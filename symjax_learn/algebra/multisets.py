@@ -183,8 +183,8 @@ def _level(rows: list[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> Si
 
 
 def closed_multisets(
-    rows: Sequence[Int[np.ndarray, "s k"]], num_labels: int
-) -> tuple[Multisets, list[Int[np.ndarray, " s"]]]:
+    rows: Sequence[Int[np.ndarray, "_ _"]], num_labels: int
+) -> tuple[Multisets, list[Int[np.ndarray, " _"]]]:
     """Some multisets and all that they contain: of the others none. For the scan alone.
 
     Args:
@@ -201,12 +201,13 @@ def closed_multisets(
 
     >>> import numpy as np
     >>> from symjax_learn.algebra.multisets import closed_multisets
-    >>> index, places = closed_multisets([np.zeros((0, 0)), np.zeros((0, 1)), [[0, 2], [2, 2]]], 3)
+    >>> none = [np.zeros((0, size), int) for size in (0, 1)]
+    >>> index, places = closed_multisets([*none, np.asarray([[0, 2], [2, 2]])], 3)
     >>> index.counts.tolist(), places[2].tolist()
     ([[0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1], [0, 0, 2]], [3, 4])
     """
-    found: list[Int[np.ndarray, "s k"]] = []
-    places: list[Int[np.ndarray, " s"]] = []
+    found: list[np.ndarray] = []
+    places: list[np.ndarray] = []
     updates: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     contained = np.zeros((0, len(rows) - 1), np.int32)
     total = 1

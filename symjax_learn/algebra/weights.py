@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Float, Inexact, Int
 
 # Entries of matrices, and differences of their eigenvalues, that are taken for zero.
 _ZERO = 1e-9
@@ -61,12 +61,12 @@ class Labels(NamedTuple):
         derivations: and the other A.
     """
 
-    vectors: Complex[np.ndarray, "d d"] | Float[np.ndarray, "d d"]
+    vectors: Inexact[np.ndarray, "d d"]
     weights: Float[np.ndarray, "d a"]
     angles: Float[np.ndarray, "d k"]
     conjugates: Int[np.ndarray, " d"]
-    elements: Complex[np.ndarray, "k d d"]
-    derivations: Complex[np.ndarray, "a d d"]
+    elements: Inexact[np.ndarray, "k d d"]
+    derivations: Inexact[np.ndarray, "a d d"]
 
     @property
     def is_real(self) -> bool:
@@ -74,7 +74,7 @@ class Labels(NamedTuple):
         return not np.iscomplexobj(self.vectors)
 
 
-def invariant_parts(constraints: Constraints) -> list[Float[np.ndarray, "d r"]]:
+def invariant_parts(constraints: Constraints) -> list[Float[np.ndarray, "d _"]]:
     """Orthonormal columns of invariant subspaces, which together are all; not always irreducible.
 
     The blocks of the matrices as they are, each cut by the eigenvalues of Σ_a A_a² where that commutes
@@ -93,7 +93,7 @@ def invariant_parts(constraints: Constraints) -> list[Float[np.ndarray, "d r"]]:
     return parts
 
 
-def _by_casimir(constraints: Constraints) -> list[Float[np.ndarray, "d r"]]:
+def _by_casimir(constraints: Constraints) -> list[Float[np.ndarray, "d _"]]:
     everything = np.concatenate([*constraints])
     total = np.einsum("aij,ajk->ik", constraints.derivations, constraints.derivations)
     scale = max(1.0, float(np.abs(total).max(initial=0.0)))
@@ -105,7 +105,7 @@ def _by_casimir(constraints: Constraints) -> list[Float[np.ndarray, "d r"]]:
     return [np.eye(len(total))] if len(cuts) == 1 else [vectors[:, cut] for cut in cuts]
 
 
-def _clusters(values: Float[np.ndarray, " d"], tolerance: float) -> list[Int[np.ndarray, " r"]]:
+def _clusters(values: Float[np.ndarray, " d"], tolerance: float) -> list[Int[np.ndarray, " _"]]:
     """Positions of equal values, which are ascending."""
     return np.split(np.arange(len(values)), np.flatnonzero(np.diff(values) > tolerance) + 1)
 
@@ -234,10 +234,10 @@ def labels(constraints: Constraints, family: Family) -> Labels:
 
 
 def _phases(
-    vectors: Complex[np.ndarray, "d d"],
+    vectors: Inexact[np.ndarray, "d d"],
     conjugates: Int[np.ndarray, " d"],
     derivations: Float[np.ndarray, "a d d"],
-) -> Complex[np.ndarray, " d"]:
+) -> Inexact[np.ndarray, " d"]:
     """Phases of the labels, of conjugate ones conjugate, that make the first derivation real if any do.
 
     Real and imaginary parts of states are then not coupled: those that a label is reached from fix it.
@@ -276,7 +276,7 @@ def _without_noise(matrices: np.ndarray) -> np.ndarray:
 
 def _common(
     rates: Float[np.ndarray, "a d d"], elements: Float[np.ndarray, "k d d"]
-) -> Iterator[Complex[np.ndarray, "d r"]]:
+) -> Iterator[Inexact[np.ndarray, "d r"]]:
     """The common eigenspaces: each operator cuts those of the ones before."""
     operators = [-1j * one for one in rates]
     for one in elements:
@@ -293,7 +293,7 @@ def _common(
     return iter(spaces)
 
 
-def _mean(space: Complex[np.ndarray, "d r"], matrix: np.ndarray) -> complex:
+def _mean(space: Inexact[np.ndarray, "d r"], matrix: np.ndarray) -> complex:
     """The eigenvalue of a matrix on one of its eigenspaces."""
     return complex(np.trace(space.conj().T @ matrix @ space) / space.shape[1])
 
@@ -304,7 +304,7 @@ def _sign(rate: Float[np.ndarray, " a"], angle: Float[np.ndarray, " k"]) -> int:
     return next((1 if value > 0 else -1 for value in imaginary if abs(value) > _EQUAL), 0)
 
 
-def _real_basis(space: Complex[np.ndarray, "d r"]) -> Complex[np.ndarray, "d r"]:
+def _real_basis(space: Inexact[np.ndarray, "d r"]) -> Inexact[np.ndarray, "d r"]:
     """A real orthonormal basis of a space that is its own conjugate."""
     projector = (space @ space.conj().T).real
     return np.linalg.eigh(projector)[1][:, -space.shape[1] :].astype(complex)

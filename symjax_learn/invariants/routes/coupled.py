@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int
+from jaxtyping import Array, Float, Inexact, Int
 
 from symjax_learn.algebra.bosons import states
 from symjax_learn.algebra.couplings import Coupled, Shell, coupled, shell
@@ -156,7 +156,7 @@ class _Points(NamedTuple):
 
     parts: list[_Part]
     kinds: list[Labels]
-    vectors: Complex[np.ndarray, "m q"]
+    vectors: Inexact[np.ndarray, "m q"]
 
 
 # Of one product of shells: the block of points, the part and the number of bosons of each.
