@@ -1,4 +1,4 @@
-"""The route ``coupled`` against general routes, where these do not reach against exact counts; forces."""
+"""The route ``coupled`` against general routes, and where these do not reach exact counts; forces."""
 
 import math
 
@@ -254,7 +254,7 @@ def test_a_users_own_act_is_refused():
         sj.Sets(sj.Sphere(2), 2),
         sj.direct_product(sj.symmetric_group(2), sj.point_group("C3")),
     )
-    acting = sj.action(space, group, act=lambda g, x: x)
+    acting = sj.action(space, group, act=lambda _, x: x)
     with pytest.raises(ValueError, match="route: 'coupled' needs"):
         sj.invariant_basis(space, acting, max_eigenvalue=2, route="coupled")
 

@@ -279,7 +279,7 @@ def _without(labels: tuple[int, ...], part: dict[int, int]) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def _integers(values: Sequence[int]) -> Int[Array, " _"]:
+def _integers(values: Sequence[int] | np.ndarray) -> Int[Array, " _"]:
     return jnp.asarray(np.asarray(values, np.int32))
 
 
