@@ -9,6 +9,7 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.count import level_counts
 from symjax_learn.invariants.operators import MAX_DENSE, has_operator
+from symjax_learn.invariants.routes.coupled import coupled_invariants, coupled_products
 from symjax_learn.invariants.routes.harmonic import harmonic_invariants, permuted_coordinates
 from symjax_learn.invariants.routes.motif import graph_products, motif_invariants
 from symjax_learn.invariants.routes.multiset import (
@@ -18,9 +19,9 @@ from symjax_learn.invariants.routes.multiset import (
 )
 from symjax_learn.invariants.signed import permutes_functions
 
-# Up to so many eigenfunctions the general routes are the quickest to compile.
+# Up to so many eigenfunctions the general routes are the quickest: orbits, and null spaces.
 _FEW_EIGENFUNCTIONS = 50_000
-_FEW_HARMONICS = 2_000
+_FEW_CONSTRAINED = 2_000
 _GENERAL = ("orbits", "generators", "lie", "chain", "subset", "averaging")
 
 
@@ -58,13 +59,21 @@ STRUCTURED: dict[str, Structure] = {
         "a sphere or a ball whose coordinates are permuted or change signs (S_n, signs, both, Young "
         "subgroups and their direct products)",
         "the group permutes coordinates or their signs, so that few polynomials are harmonic",
-        _FEW_HARMONICS,
+        _FEW_CONSTRAINED,
     ),
     "motif": Structure(
         graph_products,
         motif_invariants,
         "all permutations of the nodes of graphs, and at most 6 edges (max_eigenvalue 12)",
         "the group permutes all nodes of graphs, whose classes of few edges are few",
+    ),
+    "coupled": Structure(
+        coupled_products,
+        coupled_invariants,
+        "a direct product of permutations of the points of a set (S_n, Young subgroups) and of a group "
+        "that moves every point",
+        "the group permutes points and moves all of them at once, which couples few states",
+        _FEW_CONSTRAINED,
     ),
 }
 ROUTES = (*_GENERAL, *STRUCTURED)
