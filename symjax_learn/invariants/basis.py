@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from symjax_learn._types import AnyArray, FloatArray, as_array
+from symjax_learn._chunks import CHUNK_ENTRIES, num_rows
+from symjax_learn._types import AnyArray, FloatArray, as_array, is_traced
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
     AbstractSetFunctions,
@@ -19,6 +20,9 @@ from symjax_learn.geometry.spaces import (
     flatten_points,
 )
 from symjax_learn.invariants.action import Action
+
+# Rows of one call of a compiled table: a power of two between these.
+_FEWEST_ROWS, _MOST_ROWS = 8, 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +204,35 @@ class LinearCombinations(AbstractFunctions):
         return jnp.concatenate(answer)
 
 
-@eqx.filter_jit
 def evaluate(functions: AbstractFunctions, points: Array | PaddedSets) -> Array:
-    """The one compiled door to the values of a table: ``(batch, num_functions)``."""
+    """The one compiled door to the values of a table: ``(batch, num_functions)``.
+
+    Batches of known values are cut and padded to a few lengths, so that fits and predictions of any
+    size share their programs; large answers, and batches that are being traced, go by chunks within
+    one program.
+    """
+    n = num_rows(points)
+    if is_traced(functions, points) or not 0 < n * functions.num_functions <= CHUNK_ENTRIES:
+        return _columns(functions, points)
+    length = min(_MOST_ROWS, max(_FEWEST_ROWS, 1 << (n - 1).bit_length()))
+    parts = [
+        _columns(functions, jax.tree.map(lambda leaf, i=i: _cut(leaf, i, length), points))
+        for i in range(0, n, length)
+    ]
+    whole = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    return whole if len(whole) == n else whole[:n]
+
+
+@eqx.filter_jit
+def _columns(functions: AbstractFunctions, points: Array | PaddedSets) -> Array:
     return functions.columns(points)
+
+
+def _cut(array: Array, start: int, length: int) -> Array:
+    """So many rows, the last repeated beyond the end; on the host, where nothing is compiled."""
+    host = np.asarray(array)
+    rows = host[start : start + length]
+    if len(rows) < length:
+        filling = np.broadcast_to(rows[-1:], (length - len(rows), *host.shape[1:]))
+        rows = np.concatenate([rows, filling])
+    return jnp.asarray(rows)

@@ -1,6 +1,7 @@
 """What every fit returns, and the checks that every fit makes."""
 
 import contextlib
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._chunks import chunk_rows, map_columns
+from symjax_learn._chunks import CHUNK_ENTRIES, chunk_rows, map_columns
 from symjax_learn._types import AnyArray, FloatArray, as_array, is_traced
 from symjax_learn.geometry.spaces import (
     AbstractFunctions,
@@ -18,7 +19,7 @@ from symjax_learn.geometry.spaces import (
     PaddedSets,
     flatten_points,
 )
-from symjax_learn.invariants.basis import InvariantBasis
+from symjax_learn.invariants.basis import InvariantBasis, evaluate
 from symjax_learn.optimization.solution import MESSAGES, RidgeSolution, Status
 
 
@@ -73,14 +74,25 @@ class SpectralModel(eqx.Module):
             ValueError: the shape is not that of points, or a mask does not fit.
         """
         flat, batch = self.basis.flattened(points, mask, "points")
-        outputs = self.coefficients.shape[1:]
-        return _predict(self.basis.functions, self.coefficients, flat).reshape(*batch, *outputs)
+        outputs, functions = self.coefficients.shape[1:], self.basis.functions
+        small = math.prod(batch) * functions.num_functions <= CHUNK_ENTRIES
+        if small and not is_traced(self, flat):
+            values = _contracted(evaluate(functions, flat), self.coefficients)
+        else:
+            values = _predict(functions, self.coefficients, flat)
+        return values.reshape(*batch, *outputs)
 
 
 @eqx.filter_jit
 def _predict(functions: AbstractFunctions, coefficients: Array, points: Array | PaddedSets) -> Array:
     matrix = coefficients.reshape(len(coefficients), -1).T.astype(points.dtype)
     return functions.combined(matrix, points).T
+
+
+@jax.jit
+def _contracted(features: Array, coefficients: Array) -> Array:
+    matrix = coefficients.reshape(len(coefficients), -1).astype(features.dtype)
+    return jnp.matmul(features, matrix, precision="highest")
 
 
 class KernelModel(eqx.Module):

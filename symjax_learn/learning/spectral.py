@@ -13,7 +13,7 @@ from symjax_learn._types import AnyArray, is_traced
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, PaddedSets
 from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.geometry.tangents import tangential
-from symjax_learn.invariants.basis import InvariantBasis
+from symjax_learn.invariants.basis import InvariantBasis, evaluate
 from symjax_learn.learning.data import checked_gradients, checked_sets, checked_weights
 from symjax_learn.learning.model import (
     Report,
@@ -125,13 +125,16 @@ def fit_ridge(
     if gradients is not None:
         slopes = checked_gradients(basis.space, data, gradients, gradient_weight, values=throw)
     traced = is_traced(basis, data, sample_weights, kernel_weights, eta, slopes)
-    n = len(data.y)
+    n, functions, points = len(data.y), basis.functions, data.x
+    if not traced and slopes is None and n * width <= CHUNK_ENTRIES:
+        # The program of a fit is then that of every basis of as many functions.
+        functions, points = _KnownFunctions(functions.num_functions), evaluate(functions, points)
     length = n if n > _PADDED_ROWS else max(_FEWEST_ROWS, 1 << (n - 1).bit_length())
-    rows = (data.x, data.y, sample_weights, None if slopes is None else slopes[0])
+    rows = (points, data.y, sample_weights, None if slopes is None else slopes[0])
     x_rows, y_rows, w_rows, slope_rows = jax.tree.map(lambda array: _padded(array, length, traced), rows)
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
-            basis.functions,
+            functions,
             kernel_weights,
             x_rows,
             y_rows,
@@ -140,7 +143,7 @@ def fit_ridge(
             None if eta is None else jnp.asarray(eta),
             bool(intercept),
             None if slopes is None else (slope_rows, slopes[1]),
-            basis.space,
+            None if slopes is None else basis.space,
         )
     if throw:
         raise_unless_ok(report)
@@ -158,13 +161,28 @@ def _padded(array: Array, length: int, traced: bool) -> Array:
     return jnp.asarray(np.concatenate([host, filling]))
 
 
+class _KnownFunctions(AbstractFunctions):
+    """A table at points that are its values there."""
+
+    num_functions: int = eqx.field(static=True)
+
+    @property
+    def width(self) -> int:
+        """The values."""
+        return self.num_functions
+
+    def rows(self, points: Array) -> Array:
+        """``(batch, num_functions) -> (num_functions, batch)``."""
+        return points.T
+
+
 class _WeightedRows(eqx.Module):
     """The rows of a fit, chunk by chunk: √μ φ(x) (the constant apart with an intercept), y, and w.
 
     With gradients those of each sample follow its value, with weights ωw.
     """
 
-    space: AbstractSpace
+    space: AbstractSpace | None
     functions: AbstractFunctions
     points: Float[Array, "chunks rows ..."] | PaddedSets
     targets: Float[Array, "chunks rows o"]
@@ -178,6 +196,7 @@ class _WeightedRows(eqx.Module):
         dtype, targets, weights = self.scale.dtype, self.targets[chunk], self.weights[chunk]
         features = self.functions.columns(points).astype(dtype)
         if self.gradients is not None:
+            assert self.space is not None
             slopes = _slopes(self.space, self.functions, points).astype(dtype)
             features = jnp.concatenate([features[:, None], slopes], axis=1)
             targets = jnp.concatenate([targets[:, None], self.gradients[0][chunk]], axis=1)
@@ -193,7 +212,7 @@ class _WeightedRows(eqx.Module):
 
 
 class _KeptRows(eqx.Module):
-    """The same rows, evaluated before: both passes read them, and features are compiled once."""
+    """The same rows, evaluated before: both passes read them, and gradients are compiled once."""
 
     chunks: tuple[Array, Array, Array, Array]
 
@@ -233,7 +252,7 @@ def _fit(
     penalty: Array | None,
     intercept: bool,
     gradients: tuple[Array, Array] | None,
-    space: AbstractSpace,
+    space: AbstractSpace | None,
 ) -> tuple[Array, Array, Report]:
     dtype = working_dtype(x.dtype)
     kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
@@ -257,7 +276,8 @@ def _fit(
         gradients,
     )
     with jax.default_matmul_precision("highest"):
-        if num_chunks * length * group * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES:
+        small = num_chunks * length * group * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES
+        if small and not isinstance(functions, _KnownFunctions):
             rows = _KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
         precision = float(jnp.finfo(x.dtype).eps)
         solution = solve_ridge(rows, num_chunks, num_samples, penalty, precision, group)
