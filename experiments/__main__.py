@@ -18,6 +18,7 @@ from experiments import (
     quickstart,
     sample_complexity,
     specavg_torus,
+    structured_gain,
 )
 from experiments.configs import check_choices, configured
 from experiments.storage import Store
@@ -30,6 +31,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "structured_gain": structured_gain,
 }
 
 
