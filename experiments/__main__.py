@@ -15,6 +15,7 @@ from experiments import (
     compute_cost,
     foundation,
     geometry,
+    many_coordinates,
     quickstart,
     sample_complexity,
     specavg_torus,
@@ -32,6 +33,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
     "structured_gain": structured_gain,
+    "many_coordinates": many_coordinates,
 }
 
 
