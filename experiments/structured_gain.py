@@ -37,7 +37,7 @@ class Config:
     """
 
     dimensions: tuple[int, ...] = (2, 3, 4)
-    bounds: tuple[int, ...] = (400, 50, 14)
+    bounds: tuple[int, ...] = (196, 30, 10)
     sizes: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)
     seeds: tuple[int, ...] = tuple(range(1, 11))
     noise: float = 0.5
@@ -66,7 +66,7 @@ CONFIGS = {
     ),
     "default": Config(),
     "published": Config(
-        bounds=(900, 100, 20),
+        bounds=(400, 50, 14),
         sizes=(64, 128, 256, 512, 1024, 2048, 4096, 8192),
         seeds=tuple(range(1, 31)),
         far_bounds=(16384, 2500, 400),

@@ -2,13 +2,22 @@
 
 from pathlib import Path
 
-from paper_figures import compute_cost, quickstart, sample_complexity, specavg_torus
+from paper_figures import (
+    compute_cost,
+    many_coordinates,
+    quickstart,
+    sample_complexity,
+    specavg_torus,
+    structured_gain,
+)
 
 FIGURES = {
     "quickstart": quickstart,
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "structured_gain": structured_gain,
+    "many_coordinates": many_coordinates,
 }
 
 
