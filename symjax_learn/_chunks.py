@@ -1,10 +1,11 @@
 """Bounded memory: maps over padded chunks, and the refusal of requests that are too large."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 # Entries of the largest intermediate array that a chunked evaluation forms (16 MiB in float32).
 CHUNK_ENTRIES = 2**22
@@ -17,14 +18,14 @@ def chunk_rows(width: int) -> int:
     return max(1, CHUNK_ENTRIES // max(width, 1))
 
 
-def map_columns(function: Callable[[Array], Array], points: Array, rows: int) -> Array:
+def map_columns(function: Callable[[Any], Array], points: PyTree[Array], rows: int) -> Array:
     """``function(points)`` for a function ``(batch, *point) -> (outputs, batch)``, in chunks.
 
-    At most ``rows`` points are in flight, also in a reverse pass, which evaluates each chunk again
-    instead of keeping it. Chunks are of equal size and the last is padded with copies of the first
-    point, so that only one shape is compiled.
+    Points are an array, or several with one leading axis. At most ``rows`` of them are in flight, also
+    in a reverse pass, which evaluates each chunk again instead of keeping it. Chunks are of equal size
+    and the last is padded with copies of the first point, so that only one shape is compiled.
     """
-    n = points.shape[0]
+    n = num_rows(points)
     if n <= rows:
         return function(points)
     num_chunks = -(-n // rows)
@@ -35,10 +36,19 @@ def map_columns(function: Callable[[Array], Array], points: Array, rows: int) ->
     return jnp.moveaxis(answer, 0, 1).reshape(answer.shape[1], num_chunks * rows)[:, :n]
 
 
-def split_rows(array: Array, num_chunks: int, rows: int) -> Array:
-    """``(n, ...) -> (num_chunks, rows, ...)``, padded with copies of the first row."""
-    padding = jnp.broadcast_to(array[:1], (num_chunks * rows - array.shape[0], *array.shape[1:]))
-    return jnp.concatenate([array, padding]).reshape(num_chunks, rows, *array.shape[1:])
+def num_rows(arrays: PyTree[Array]) -> int:
+    """The length of the leading axis that all arrays have."""
+    return jax.tree.leaves(arrays)[0].shape[0]
+
+
+def split_rows(arrays: PyTree[Array], num_chunks: int, rows: int) -> Any:
+    """``(n, ...) -> (num_chunks, rows, ...)`` of each array, padded with copies of the first row."""
+
+    def split(array: Array) -> Array:
+        padding = jnp.broadcast_to(array[:1], (num_chunks * rows - array.shape[0], *array.shape[1:]))
+        return jnp.concatenate([array, padding]).reshape(num_chunks, rows, *array.shape[1:])
+
+    return jax.tree.map(split, arrays)
 
 
 def refuse_beyond(limit: int, num_bytes: int, what: str, remedy: str) -> None:

@@ -81,6 +81,11 @@ class Multisets(eqx.Module):
         return self.starts[-1]
 
     @property
+    def sizes(self) -> Int[np.ndarray, " S"]:
+        """The size of each multiset."""
+        return np.repeat(np.arange(self.max_size + 1), np.diff(self.starts))
+
+    @property
     def num_labels(self) -> int:
         """The number q of labels."""
         return self.counts.shape[1]
@@ -300,11 +305,7 @@ def _norms(index: Multisets, count: Array) -> Array:
         left = 1 - size / jnp.maximum(count, 1)
         enough = count > size
         factors.append(jnp.where(enough, factors[-1] / jnp.sqrt(jnp.where(enough, left, 1.0)), 0.0))
-    return jnp.stack(factors)[_sizes(index)] * index.roots.astype(count.dtype)[:, None]
-
-
-def _sizes(index: Multisets) -> Int[np.ndarray, " S"]:
-    return np.repeat(np.arange(index.max_size + 1), np.diff(index.starts))
+    return jnp.stack(factors)[index.sizes] * index.roots.astype(count.dtype)[:, None]
 
 
 def _by_scan(index: Multisets, points: Array) -> Array:
@@ -479,7 +480,7 @@ def _evaluate_sums(index: Multisets, family: Products, sums: Array) -> Array:
         power = jnp.matmul(family.coefficients.astype(chunk.dtype), means, precision="highest")
         # Σ_j over n^{|u|/2} is the mean times n^{1−|u|/2}.
         scales = jnp.stack([points ** (1 - size / 2) for size in range(index.max_size + 1)])
-        scaled = power * scales[_sizes(index)].astype(chunk.dtype)
+        scaled = power * scales[index.sizes].astype(chunk.dtype)
         return _from_power_sums(index, scaled) * _norms(index, count).astype(chunk.dtype)
 
     return map_columns(columns, sums, max(1, _CHUNK_ENTRIES // index.num_multisets)).T

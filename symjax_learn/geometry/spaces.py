@@ -3,12 +3,12 @@
 import abc
 import math
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from symjax_learn._chunks import chunk_rows, map_columns
 from symjax_learn._types import AnyArray, FloatArray, Key, as_array
@@ -42,13 +42,13 @@ class AbstractFunctions(eqx.Module):
         """Entries of working memory per point: bounds the chunks of an evaluation."""
 
     @abc.abstractmethod
-    def rows(self, points: Array) -> Array:
+    def rows(self, points: Any) -> Array:
         """``(batch, *point) -> (num_functions, batch)``, functions first, nothing checked.
 
         This layout is the one that reductions over the batch want.
         """
 
-    def combined(self, coefficients: Array, points: Array) -> Array:
+    def combined(self, coefficients: Array, points: Any) -> Array:
         """``coefficients @ rows(points)``, chunked so that the rows never exist at once.
 
         Args:
@@ -64,9 +64,58 @@ class AbstractFunctions(eqx.Module):
             chunk_rows(self.width),
         )
 
-    def columns(self, points: Array) -> Array:
+    def columns(self, points: Any) -> Array:
         """``(batch, *point) -> (batch, num_functions)``, chunked."""
         return map_columns(self.rows, points, chunk_rows(self.width)).T
+
+
+class PaddedSets(eqx.Module):
+    """Sets of unequal sizes, or of another size than those of the space, padded to one.
+
+    Attributes:
+        points: ``(batch, n', *point)``, or as the space writes sets of n' points; what is absent is
+            not read.
+        present: ``(batch, n')``, whether a point is there.
+        normalization: see :class:`AbstractSetFunctions`.
+    """
+
+    points: Float[Array, "batch ..."]
+    present: Bool[Array, "batch n"]
+    normalization: Literal["mean", "sum"] = eqx.field(static=True)
+
+    @property
+    def dtype(self) -> Any:
+        """Of the points."""
+        return self.points.dtype
+
+
+class AbstractSetFunctions(AbstractFunctions):
+    """A table of functions of sets of n points that mean the same for sets of n' points.
+
+    A function φ_s is a sum m_s of N_s(n) equal terms, each of j of the points, over √N_s(n). On n'
+    points it is √N_s(n)·m_s/N_s(n') (``"mean"``: means stay means), or m_s/√N_s(n) (``"sum"``: sums
+    over points stay sums); 0 where n' < j. ``rows`` takes points of the space, or ``PaddedSets``.
+    """
+
+    @abc.abstractmethod
+    def set_size(self, shape: tuple[int, ...]) -> int | None:
+        """How many points a set of this shape has; ``None`` where it is not the shape of a set."""
+
+
+def size_factors(
+    num_points: int, present: Int[Array, " batch"], max_size: int, normalization: str, dtype: Any
+) -> Float[Array, "size batch"]:
+    """What turns m_s/√N_s(n') of sums over j of the points, j = 0, 1, …, into the value on n' points.
+
+    √((n)_j/(n')_j) for ``"mean"`` and the inverse for ``"sum"``, (n)_j = n(n − 1)…(n − j + 1); 0
+    beyond n'.
+    """
+    factors = [jnp.ones(present.shape, dtype)]
+    for used in range(max_size):
+        left = jnp.maximum(present - used, 1).astype(dtype)
+        ratio = (num_points - used) / left if normalization == "mean" else left / (num_points - used)
+        factors.append(jnp.where(present > used, factors[-1] * jnp.sqrt(ratio), 0.0))
+    return jnp.stack(factors)
 
 
 class AbstractKernels(eqx.Module):

@@ -1,14 +1,23 @@
 """A basis of orthonormal functions on a space, with the evidence that it is the right one."""
 
 import dataclasses
+import math
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from symjax_learn._types import FloatArray
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, flatten_points
+from symjax_learn._types import AnyArray, FloatArray, as_array
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractSetFunctions,
+    AbstractSpace,
+    PaddedSets,
+    flatten_points,
+)
 from symjax_learn.invariants.action import Action
 
 
@@ -34,6 +43,22 @@ class Certificate:
     residual: float
 
 
+class Invariants(NamedTuple):
+    """What a structured route finds: orthonormal invariant functions, and the evidence.
+
+    Attributes:
+        table: the functions, the constant first.
+        eigenvalues: of each, ascending.
+        residual: how far they are from being invariant; 0 where they are so as they are written.
+        gap: the least ratio of singular values beside a cut; infinite where no cut was made.
+    """
+
+    table: AbstractFunctions
+    eigenvalues: Float[np.ndarray, " D"]
+    residual: float = 0.0
+    gap: float = math.inf
+
+
 class InvariantBasis(eqx.Module):
     """Orthonormal functions φ_1 = 1, φ_2, …, ordered by eigenvalue, in whole eigenspaces.
 
@@ -48,6 +73,8 @@ class InvariantBasis(eqx.Module):
         route: how the basis was made.
         certificate: the evidence.
         reason: why by this route, in words.
+        normalization: what a function is on sets of another size: ``"mean"`` or ``"sum"``, see
+            :meth:`__call__`. ``dataclasses.replace(basis, normalization="sum")`` changes it.
     """
 
     space: AbstractSpace
@@ -58,29 +85,92 @@ class InvariantBasis(eqx.Module):
     route: str = eqx.field(static=True)
     certificate: Certificate = eqx.field(static=True)
     reason: str = eqx.field(static=True, default="")
+    normalization: Literal["mean", "sum"] = eqx.field(static=True, default="mean")
 
     @property
     def num_functions(self) -> int:
         """D_G, the number of functions of the basis."""
         return self.functions.num_functions
 
-    def __call__(self, points: FloatArray) -> Float[Array, "..."]:
+    def __call__(self, points: FloatArray, mask: AnyArray | None = None) -> Float[Array, "..."]:
         """The features φ(x), orthonormal for the uniform probability measure.
 
+        Where a group permutes all points of a set, all coordinates or the nodes of a graph, and the
+        route is a structured one, sets may have another size n' than those of the space: each function
+        is a sum m_s of N_s(n) terms of j points over √N_s(n), and on n' points it is
+        √N_s(n)·m_s/N_s(n') (``normalization="mean"``: means stay means) or m_s/√N_s(n) (``"sum"``); 0
+        where n' < j.
+
         Args:
-            points: ``(*batch, *point_shape)``, floating.
+            points: ``(*batch, *point_shape)``, floating, or with another number of points.
+            mask: ``(*batch, n')``, whether a point is there, for sets of unequal sizes padded to one;
+                what is absent is not read. All, unless given.
 
         Returns:
             ``(*batch, num_functions)`` in the dtype of the points; NaN where a point is NaN.
 
         Raises:
             TypeError: the points are not floating.
-            ValueError: the shape is not that of points.
+            ValueError: the shape is not that of points, or a mask does not fit.
 
         Cost: on the torus one cosine for each plane wave, D/2 of them or fewer, per point.
+
+        References:
+            E. Levin, M. Díaz, *Any-dimensional equivariant neural networks*, AISTATS 2024, for sizes.
+
+        >>> import symjax_learn as sj, jax.numpy as jnp
+        >>> basis = sj.invariant_basis(
+        ...     sj.Torus(3), sj.symmetric_group(3), max_eigenvalue=1, route="multiset")
+        >>> x = jnp.asarray([[0.0, 0.0, 0.5, 9.0], [0.0, 0.5, 0.0, 0.0]])
+        >>> mask = jnp.asarray([[True, True, True, False], [True, True, False, False]])
+        >>> bool(jnp.allclose(basis(x, mask)[0], basis(x[0, :3]), atol=1e-5))
+        True
         """
-        flat, batch = flatten_points(self.space, points, "points")
-        return evaluate(self.functions, flat).reshape(*batch, self.num_functions)
+        sets, batch = self.flattened(points, mask, "points")
+        return evaluate(self.functions, sets).reshape(*batch, self.num_functions)
+
+    def flattened(
+        self, points: AnyArray, mask: AnyArray | None, name: str
+    ) -> tuple[Array | PaddedSets, tuple[int, ...]]:
+        """Points as the table takes them, with one axis, and the batch; their structure is checked."""
+        size = self.set_size(jnp.shape(points))
+        if mask is None and size in (None, self.set_size(self.space.point_shape)):
+            return flatten_points(self.space, points, name)
+        if size is None:
+            kind = f"these of route '{self.route}' are on points of one shape, {self.space.point_shape}"
+            if self.set_size(self.space.point_shape) is not None:
+                kind = f"{name} of shape {jnp.shape(points)} are no sets"
+            raise ValueError(
+                f"mask: functions of sets of unequal sizes take it, and {kind}; leave it out, or build "
+                "the basis by a structured route of a group that permutes all points."
+            )
+        values = as_array(name, points)
+        if values.dtype not in (jnp.float32, jnp.float64):
+            raise TypeError(
+                f"{name}: sets of points are floating-point numbers of 32 or 64 bits and got "
+                f"{values.dtype}; convert them, for example with {name}.astype(float)."
+            )
+        axes = len(self.space.point_shape)
+        batch, shape = values.shape[: values.ndim - axes], values.shape[values.ndim - axes :]
+        present = as_array("mask", np.ones((*batch, size), bool) if mask is None else mask)
+        if present.shape != (*batch, size) or present.dtype != bool:
+            raise ValueError(
+                f"mask: expected booleans of shape {(*batch, size)}, one for each of {size} points, and "
+                f"got {present.dtype} of shape {present.shape}."
+            )
+        count = math.prod(batch)
+        flat = jnp.asarray(values).reshape(count, *shape)
+        return PaddedSets(flat, jnp.asarray(present).reshape(count, size), self.normalization), batch
+
+    def set_size(self, shape: tuple[int, ...]) -> int | None:
+        """The number of points in an array of sets of this shape; ``None`` where sizes are fixed."""
+        table = self.functions
+        while isinstance(table, LinearCombinations):
+            table = table.table
+        axes = len(self.space.point_shape)
+        if not isinstance(table, AbstractSetFunctions) or len(shape) < axes:
+            return None
+        return table.set_size(shape[len(shape) - axes :])
 
 
 class LinearCombinations(AbstractFunctions):
@@ -100,7 +190,7 @@ class LinearCombinations(AbstractFunctions):
         """That of the table."""
         return max(self.table.width, self.table.num_functions)
 
-    def rows(self, points: Array) -> Array:
+    def rows(self, points: Any) -> Array:
         """One small matrix product for each level."""
         rows, start, answer = self.table.rows(points), 0, []
         for matrix in self.coefficients:
@@ -111,6 +201,6 @@ class LinearCombinations(AbstractFunctions):
 
 
 @eqx.filter_jit
-def evaluate(functions: AbstractFunctions, points: Array) -> Array:
+def evaluate(functions: AbstractFunctions, points: Array | PaddedSets) -> Array:
     """The one compiled door to the values of a table: ``(batch, num_functions)``."""
     return functions.columns(points)

@@ -7,32 +7,32 @@ from collections.abc import Callable, Iterable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
 from symjax_learn._types import checked_count, is_traced
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.spectra import RELATIVE
 from symjax_learn.geometry.torus import Torus
 from symjax_learn.invariants.action import Action, as_action
-from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
+from symjax_learn.invariants.basis import (
+    Certificate,
+    InvariantBasis,
+    Invariants,
+    LinearCombinations,
+)
+from symjax_learn.invariants.choice import STRUCTURED, chosen_route
 from symjax_learn.invariants.count import (
     checked_levels,
     counted_orbits,
     level_counts,
     orbit_counts,
 )
-from symjax_learn.invariants.operators import MAX_DENSE, has_operator
+from symjax_learn.invariants.operators import MAX_DENSE
 from symjax_learn.invariants.routes.averaging import averaged_levels
 from symjax_learn.invariants.routes.chain import chained_levels
 from symjax_learn.invariants.routes.generators import generated_levels
-from symjax_learn.invariants.routes.multiset import (
-    Block,
-    Invariants,
-    blocks_of,
-    multiset_invariants,
-    places_of,
-    refuse_many,
-)
 from symjax_learn.invariants.routes.orbit_sums import (
     orbit_sums,
     signed_orbit_counts,
@@ -45,12 +45,9 @@ from symjax_learn.invariants.routes.orbits import (
     worst_residual,
 )
 from symjax_learn.invariants.routes.subset import subset_levels
-from symjax_learn.invariants.signed import permutes_functions
 
-ROUTES = ("orbits", "multiset", "generators", "lie", "chain", "subset", "averaging")
-# Multisets cost about so many products for each point, where orbits cost one for each eigenfunction and,
-# as long as these are few, less to compile.
-_PRODUCTS_PER_MULTISET, _FEW_EIGENFUNCTIONS = 4, 50_000
+# More functions than this are refused where they are built one by one.
+_MAX_STRUCTURED = 1_000_000
 _LEVELS_BY = {
     "generators": generated_levels,
     "lie": generated_levels,
@@ -175,15 +172,15 @@ def invariant_basis(
             "and grad, and pass the basis in."
         )
     acting = as_action(space, group)
-    first, _ = _chosen_route(acting, route, ())
+    first, _ = chosen_route(acting, route, ())
 
     def construct(levels: Sequence[Level]) -> InvariantBasis:
-        chosen, reason = _chosen_route(acting, route, levels)
+        chosen, reason = chosen_route(acting, route, levels)
         return dataclasses.replace(by_route(chosen, levels), reason=reason)
 
     def by_route(chosen: str, levels: Sequence[Level]) -> InvariantBasis:
-        if chosen == "multiset":
-            return _by_multisets(acting, levels, memory_limit)
+        if chosen in STRUCTURED:
+            return _by_structure(acting, levels, chosen, memory_limit)
         if chosen == "orbits" and isinstance(space, Torus):
             return _by_plane_waves(acting, levels, memory_limit)
         if chosen == "orbits":
@@ -200,75 +197,8 @@ def invariant_basis(
         return construct(levels)
 
 
-def _chosen_route(action: Action, route: str, levels: Sequence[Level]) -> tuple[str, str]:
-    """The route, and why; for ``"auto"`` by the structure of the pair and the size of its levels."""
-    waves = isinstance(action.space, Torus)
-    monomial = action.user_act is None and (waves or permutes_functions(action.space, action.group))
-    constraints = "generators" if action.group.lie_algebra is None else "lie"
-    blocks = None if action.user_act is not None else _permuted_blocks(action)
-    if route == "auto":
-        if blocks is not None and _multisets_are_cheaper(blocks, action, levels, monomial):
-            return "multiset", "the group permutes points or coordinates, whose multisets are few"
-        if monomial:
-            return "orbits", "the group permutes the eigenfunctions up to phases"
-        return _route_by_size(action, constraints, levels)
-    if route not in ROUTES:
-        raise ValueError(f"route: expected 'auto' or one of {ROUTES} and got {route!r}.")
-    if route == "orbits" and not monomial:
-        raise ValueError(
-            "route: 'orbits' needs a group that permutes eigenfunctions up to phases (coordinate groups "
-            "on a torus, signed permutations on a box, a hypercube, a Gaussian space or graphs, "
-            f"permutations of the points of a set); use '{constraints}'."
-        )
-    if route == "multiset" and blocks is None:
-        raise ValueError(
-            "route: 'multiset' needs a group that permutes points of a set, or coordinates of a cubic "
-            "torus, a box, a hypercube or a Gaussian space (S_n, with signs, Young subgroups, wreath "
-            f"products and their direct products); use '{'orbits' if monomial else constraints}'."
-        )
-    if route in ("generators", "lie") and route != constraints:
-        kind = "continuous" if constraints == "lie" else "finite"
-        raise ValueError(f"route: {route!r} does not fit a {kind} group; use '{constraints}'.")
-    return route, "it was asked for"
-
-
-def _permuted_blocks(action: Action) -> list[Block] | None:
-    """The blocks of multisets, if they are not the whole problem again."""
-    blocks = blocks_of(action.space, action.group)
-    if blocks is None or (len(blocks) == 1 and blocks[0].num_points == 1):
-        return None
-    return blocks
-
-
-def _multisets_are_cheaper(
-    blocks: Sequence[Block], action: Action, levels: Sequence[Level], monomial: bool
-) -> bool:
-    """Whether the multisets of all points are counted, and cost less than all eigenfunctions do."""
-    ambient = sum(level.multiplicity for level in levels)
-    if not levels or (monomial and ambient <= _FEW_EIGENFUNCTIONS):
-        return False
-    points = sum(block.num_points for block in blocks)
-    counts, _ = level_counts(action, levels)
-    if counts is None:
-        return False
-    return not monomial or ambient > _PRODUCTS_PER_MULTISET * points * sum(counts)
-
-
-def _route_by_size(action: Action, constraints: str, levels: Sequence[Level]) -> tuple[str, str]:
-    largest, place = max(((level.multiplicity, i) for i, level in enumerate(levels)), default=(1, 0))
-    if largest > MAX_DENSE and has_operator(action, levels[place]):
-        size = f"D(g) is known without its matrix on eigenspaces of dimension {largest:,} > {MAX_DENSE}"
-        if action.group.lie_algebra is None:
-            return "chain", size
-        if action.group.sampler is not None:
-            return "subset", size
-    number = action.group.num_generators + action.group.dimension
-    kind = "generators" if constraints == "generators" else "representatives and rates"
-    return constraints, f"{number} {kind} constrain eigenspaces of dimension up to {largest:,}"
-
-
 def _count_of_level(action: Action, route: str, level: Level, memory_limit: int) -> int:
-    if route in ("orbits", "multiset"):
+    if route == "orbits" or route in STRUCTURED:
         counts = counted_orbits(action, [level], memory_limit)
         assert counts is not None
         return counts[0]
@@ -299,32 +229,40 @@ def _by_plane_waves(action: Action, levels: Sequence[Level], memory_limit: int) 
     return _certified(basis)
 
 
-def _by_multisets(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:
-    """Functions that are invariant as they are written: nothing is solved, and nothing can be off."""
-    blocks = _permuted_blocks(action)
-    assert blocks is not None
+def _by_structure(
+    action: Action, levels: Sequence[Level], route: str, memory_limit: int
+) -> InvariantBasis:
+    """Functions that are invariant as they are built, compared with the exact counts of all levels."""
     counts, source = level_counts(action, levels)
-    if counts is not None:
-        refuse_many(sum(counts))
+    if counts is not None and sum(counts) > _MAX_STRUCTURED:
+        raise ValueError(
+            f"max_eigenvalue or max_functions: there are {sum(counts):,} invariant functions and the "
+            f"route '{route}' builds at most {_MAX_STRUCTURED:,}; lower it."
+        )
 
     def elsewhere(space: AbstractSpace, group: AbstractGroup, max_eigenvalue: float) -> Invariants:
         basis = invariant_basis(space, group, max_eigenvalue=max_eigenvalue, memory_limit=memory_limit)
         # In float64, by their levels: the basis has them in the session's precision.
         known = np.asarray([level.eigenvalue for level in space.levels(max_eigenvalue)])
         distances = np.abs(np.asarray(basis.eigenvalues, np.float64)[:, None] - known)
-        return Invariants(basis.functions, known[distances.argmin(axis=1)])
+        certificate = basis.certificate
+        eigenvalues = known[distances.argmin(axis=1)]
+        return Invariants(basis.functions, eigenvalues, certificate.residual, certificate.gap)
 
-    found = multiset_invariants(blocks, levels[-1].eigenvalue, elsewhere)
-    places = places_of(found.eigenvalues, levels)
+    found = STRUCTURED[route].build(action, levels, elsewhere)
+    places = _places_of(found.eigenvalues, levels)
     if counts is None:
         counts, source = counted_orbits(action, levels, memory_limit), "orbits"
     if counts is None:
         raise ValueError(
-            f"route: 'multiset' is certified by an exact count, and none is known for "
+            f"route: '{route}' is certified by an exact count, and none is known for "
             f"{type(action.group).__name__} on {type(action.space).__name__} here; use 'auto'."
         )
     if np.bincount(places, minlength=len(levels)).tolist() != counts:
-        raise ValueError(f"route: 'multiset' found {len(places)} functions, and not {counts} by level.")
+        raise ValueError(
+            f"route: '{route}' found {len(places)} functions, and not {sum(counts)}, or not in the "
+            f"levels of the exact count ({source}). This is a defect; please report it."
+        )
     eigenvalues = np.asarray([level.eigenvalue for level in levels])[places]
     basis = InvariantBasis(
         action.space,
@@ -332,10 +270,18 @@ def _by_multisets(action: Action, levels: Sequence[Level], memory_limit: int) ->
         found.table,
         jnp.asarray(eigenvalues, float),
         sum(level.multiplicity for level in levels),
-        "multiset",
-        Certificate(sum(counts), source, len(places), math.inf, 0.0),
+        route,
+        Certificate(sum(counts), source, len(places), found.gap, found.residual),
     )
     return _certified(basis)
+
+
+def _places_of(eigenvalues: Float[np.ndarray, " D"], levels: Sequence[Level]) -> Int[np.ndarray, " D"]:
+    """The level of each function, by its eigenvalue."""
+    known = np.asarray([level.eigenvalue for level in levels])
+    nearest = np.clip(np.searchsorted(known, eigenvalues * (1 - 2 * RELATIVE)), 0, len(known) - 1)
+    assert np.allclose(known[nearest], eigenvalues, rtol=4 * RELATIVE, atol=1e-12)
+    return nearest
 
 
 def _by_orbit_sums(action: Action, levels: Sequence[Level], memory_limit: int) -> InvariantBasis:

@@ -10,7 +10,7 @@ from jaxtyping import Array
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
 from symjax_learn._types import AnyArray, Element, Key, checked_count
 from symjax_learn.invariants.action import Action, checked_action
-from symjax_learn.learning.model import checked_data
+from symjax_learn.learning.data import checked_data
 
 
 def augment(

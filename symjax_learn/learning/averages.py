@@ -16,10 +16,10 @@ from symjax_learn.geometry.spaces import AbstractFunctions, Level
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.invariants.routes.generators import generated_levels
+from symjax_learn.learning.data import checked_data
 from symjax_learn.learning.model import (
     Report,
     SpectralModel,
-    checked_data,
     raise_unless_ok,
     solver_precision,
     working_dtype,

@@ -28,13 +28,12 @@ from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.construct import eigenbasis
 from symjax_learn.invariants.count import checked_levels
+from symjax_learn.learning.data import Data, checked_data
 from symjax_learn.learning.model import (
-    Data,
     KernelModel,
     Report,
     SpectralModel,
     as_report,
-    checked_data,
     checked_penalty,
     checked_spectrum,
     raise_unless_ok,

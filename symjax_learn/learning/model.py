@@ -1,7 +1,6 @@
 """What every fit returns, and the checks that every fit makes."""
 
 import contextlib
-import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -16,7 +15,7 @@ from symjax_learn.geometry.spaces import (
     AbstractFunctions,
     AbstractKernels,
     AbstractSpace,
-    check_finite,
+    PaddedSets,
     flatten_points,
 )
 from symjax_learn.invariants.basis import InvariantBasis
@@ -57,11 +56,13 @@ class SpectralModel(eqx.Module):
     penalty: Float[Array, "..."]
     report: Report
 
-    def __call__(self, points: FloatArray) -> Float[Array, "..."]:
+    def __call__(self, points: FloatArray, mask: AnyArray | None = None) -> Float[Array, "..."]:
         """The predictions.
 
         Args:
-            points: ``(*batch, *point_shape)``, floating.
+            points: ``(*batch, *point_shape)``, floating; where the basis has functions of sets of every
+                size, or with another number of points.
+            mask: ``(*batch, n')``, whether a point is there, for sets of unequal sizes.
 
         Returns:
             ``(*batch, *outputs)`` in the dtype of the points; NaN where a point is NaN. Features are
@@ -69,15 +70,15 @@ class SpectralModel(eqx.Module):
 
         Raises:
             TypeError: the points are not floating.
-            ValueError: the shape is not that of points.
+            ValueError: the shape is not that of points, or a mask does not fit.
         """
-        flat, batch = flatten_points(self.basis.space, points, "points")
+        flat, batch = self.basis.flattened(points, mask, "points")
         outputs = self.coefficients.shape[1:]
         return _predict(self.basis.functions, self.coefficients, flat).reshape(*batch, *outputs)
 
 
 @eqx.filter_jit
-def _predict(functions: AbstractFunctions, coefficients: Array, points: Array) -> Array:
+def _predict(functions: AbstractFunctions, coefficients: Array, points: Array | PaddedSets) -> Array:
     matrix = coefficients.reshape(len(coefficients), -1).T.astype(points.dtype)
     return functions.combined(matrix, points).T
 
@@ -150,59 +151,6 @@ def kernel_products(
     return map_columns(columns, x, chunk_rows(len(centers) * kernels.width)).T
 
 
-class Data(NamedTuple):
-    """Checked data: ``x`` (n, *point), ``y`` (n, o) and ``outputs``, the shape of one target."""
-
-    x: Array
-    y: Array
-    outputs: tuple[int, ...]
-
-
-def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool) -> Data:
-    """The data of a fit, or an error that names the argument, what came and the remedy.
-
-    Args:
-        space: where x lies.
-        x: ``(n, *point_shape)``.
-        y: ``(n, *outputs)``.
-        values: whether to look at values as well as at structure (never under a trace).
-    """
-    points, batch = flatten_points(space, x, "x")
-    if len(batch) != 1:
-        raise ValueError(
-            f"x: expected one axis of samples before the point shape {space.point_shape}, and got "
-            f"shape {jnp.shape(x)}."
-        )
-    (n,) = batch
-    if n == 0:
-        raise ValueError("x: there are no samples (n = 0); a fit needs at least one.")
-    targets = as_array("y", y)
-    if targets.ndim == 0 or targets.shape[0] != n:
-        raise ValueError(
-            f"y: expected one target for each of the {n} samples of x, shape ({n}, *outputs), and got "
-            f"shape {targets.shape}."
-        )
-    if not (jnp.issubdtype(targets.dtype, jnp.floating) or jnp.issubdtype(targets.dtype, jnp.integer)):
-        raise TypeError(
-            f"y: targets are real numbers and got {targets.dtype}; convert them, for example labels to "
-            "0.0 and 1.0."
-        )
-    targets = jnp.asarray(targets)
-    if values and not is_traced(points, targets):
-        check_finite(points, "x")
-        check_finite(targets, "y")
-        try:
-            space.check(points)
-        except ValueError as error:
-            raise ValueError(f"x: {str(error).removeprefix('points: ')}") from None
-    if not jnp.issubdtype(targets.dtype, jnp.floating):
-        targets = targets.astype(points.dtype)
-    outputs = targets.shape[1:]
-    if 0 in outputs:
-        raise ValueError(f"y: expected at least one output and got shape {targets.shape}.")
-    return Data(points, targets.reshape(n, math.prod(outputs)), outputs)
-
-
 def checked_penalty(penalty: object, num_samples: int) -> AnyArray | None:
     """The penalty as a float64 of the host, which no precision has rounded yet, or as it is traced.
 
@@ -220,27 +168,6 @@ def checked_penalty(penalty: object, num_samples: int) -> AnyArray | None:
     if not numeric or not (traced or (value >= 0 and np.isfinite(value))):
         raise ValueError(f"penalty: expected 'loo' or one finite number >= 0 and got {penalty!r}.")
     return value if traced else np.asarray(value, np.float64)
-
-
-def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
-    """Weights w of the samples, of mean 1; ones where no weights are given."""
-    n = data.x.shape[0]
-    if weights is None:
-        return jnp.ones((n,), data.x.dtype)
-    given = as_array("weights", weights)
-    if given.shape != (n,) or given.dtype.kind not in "fiu":
-        raise ValueError(
-            f"weights: expected {n} real numbers, one for each sample, and got shape {given.shape} of "
-            f"{given.dtype}."
-        )
-    if values and not is_traced(given):
-        host = np.asarray(given)
-        bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
-        if len(bad) or not host.any():
-            found = f"row {bad[0]} is {host[bad[0]]}" if len(bad) else "all are zero"
-            raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
-    positive = jnp.asarray(given).astype(data.x.dtype)
-    return positive / jnp.mean(positive)
 
 
 def checked_spectrum(spectrum: object, eigenvalues: Array) -> Array:

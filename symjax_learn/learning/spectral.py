@@ -8,17 +8,16 @@ from jaxtyping import Array, Float
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond, split_rows
 from symjax_learn._types import AnyArray, is_traced
-from symjax_learn.geometry.spaces import AbstractFunctions
+from symjax_learn.geometry.spaces import AbstractFunctions, PaddedSets
 from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.basis import InvariantBasis
+from symjax_learn.learning.data import checked_sets, checked_weights
 from symjax_learn.learning.model import (
     Report,
     SpectralModel,
     as_report,
-    checked_data,
     checked_penalty,
     checked_spectrum,
-    checked_weights,
     raise_unless_ok,
     solver_precision,
     working_dtype,
@@ -43,6 +42,7 @@ def fit_ridge(
     penalty: float | Array | str = "loo",
     intercept: bool = True,
     weights: AnyArray | None = None,
+    mask: AnyArray | None = None,
     throw: bool = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> SpectralModel:
@@ -64,6 +64,8 @@ def fit_ridge(
             resolve.
         intercept: leave the constant function unpenalized.
         weights: w ≥ 0 of each sample, ``(n,)``, scaled to mean 1.
+        mask: ``(n, points)``, whether a point is there, for sets of unequal sizes; see
+            :meth:`InvariantBasis.__call__`.
         throw: raise for bad values, instead of returning them as ``report.status``.
         memory_limit: refuse more bytes.
 
@@ -95,7 +97,7 @@ def fit_ridge(
             f"basis: expected the answer of invariant_basis or eigenbasis and got a "
             f"{type(basis).__name__}."
         )
-    data = checked_data(basis.space, x, y, values=throw)
+    data = checked_sets(basis, x, mask, y, values=throw)
     width = basis.num_functions + data.y.shape[1]
     refuse_beyond(
         memory_limit,
@@ -105,12 +107,12 @@ def fit_ridge(
     )
     sample_weights = checked_weights(weights, data, values=throw)
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
-    eta = checked_penalty(penalty, len(data.x))
+    eta = checked_penalty(penalty, len(data.y))
     traced = is_traced(basis, data, sample_weights, kernel_weights, eta)
-    n = len(data.x)
+    n = len(data.y)
     length = n if n > _PADDED_ROWS else max(_FEWEST_ROWS, 1 << (n - 1).bit_length())
     rows = (data.x, data.y, sample_weights)
-    x_rows, y_rows, w_rows = (_padded(array, length, traced) for array in rows)
+    x_rows, y_rows, w_rows = jax.tree.map(lambda array: _padded(array, length, traced), rows)
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
             basis.functions,
@@ -142,14 +144,15 @@ class _WeightedRows(eqx.Module):
     """The rows of a fit, chunk by chunk: √μ φ(x) (the constant apart with an intercept), y, and w."""
 
     functions: AbstractFunctions
-    points: Float[Array, "chunks rows ..."]
+    points: Float[Array, "chunks rows ..."] | PaddedSets
     targets: Float[Array, "chunks rows o"]
     weights: Float[Array, "chunks rows"]
     scale: Float[Array, " a"]
 
     def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
         """One chunk of F, A, Y, w."""
-        features = self.functions.columns(self.points[chunk]).astype(self.scale.dtype)
+        points = jax.tree.map(lambda array: array[chunk], self.points)
+        features = self.functions.columns(points).astype(self.scale.dtype)
         num_free = features.shape[1] - len(self.scale)
         scaled = features[:, num_free:] * self.scale[None]
         return features[:, :num_free], scaled, self.targets[chunk], self.weights[chunk]
@@ -159,7 +162,7 @@ class _WeightedRows(eqx.Module):
 def _fit(
     functions: AbstractFunctions,
     kernel_weights: Array,
-    x: Array,
+    x: Array | PaddedSets,
     y: Array,
     weights: Array,
     num_samples: Array,
@@ -171,8 +174,8 @@ def _fit(
     # √0 = 0 has no derivative, and its function no coefficient.
     positive = kernel_weights > 0
     scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
-    num_chunks = num_chunks_for(x.shape[0], functions.num_functions + y.shape[1])
-    length = -(-x.shape[0] // num_chunks)
+    num_chunks = num_chunks_for(y.shape[0], functions.num_functions + y.shape[1])
+    length = -(-y.shape[0] // num_chunks)
     present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
     rows = _WeightedRows(
         functions,

@@ -4,6 +4,7 @@ Where a group is K ≀ S_n on Mⁿ, the invariants are indexed by multisets of t
 M: neither n! nor the dimension of an eigenspace occurs.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ from jaxtyping import Array, Float, Int
 from symjax_learn.algebra.catalogue import sign_group
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.multisets import (
-    MAX_MULTISETS,
     Multisets,
     best_method,
     multisets,
@@ -28,18 +28,22 @@ from symjax_learn.geometry.gaussian import Gaussian
 from symjax_learn.geometry.hypercube import Hypercube
 from symjax_learn.geometry.product import FactorProducts, combinations_within
 from symjax_learn.geometry.sets import Sets
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, Level
+from symjax_learn.geometry.spaces import (
+    AbstractFunctions,
+    AbstractSetFunctions,
+    AbstractSpace,
+    Level,
+    PaddedSets,
+    size_factors,
+)
 from symjax_learn.geometry.spectra import RELATIVE
 from symjax_learn.geometry.torus import Torus
+from symjax_learn.invariants.action import Action
+from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.pairs import shares
 
-
-class Invariants(NamedTuple):
-    """Orthonormal invariant functions, and the eigenvalue of each; the constant first, ascending."""
-
-    table: AbstractFunctions
-    eigenvalues: Float[np.ndarray, " D"]
-
+# About so many products for each multiset and point, where orbits take one for each eigenfunction.
+_PRODUCTS_PER_POINT = 4
 
 # The invariants of a pair up to an eigenvalue by another route.
 Elsewhere = Callable[[AbstractSpace, AbstractGroup, float], Invariants]
@@ -59,7 +63,7 @@ class Block(NamedTuple):
     group: AbstractGroup | None
 
 
-class MultisetFunctions(AbstractFunctions):
+class MultisetFunctions(AbstractSetFunctions):
     """φ_s(x_1, …, x_n) = m_s/√N_s, m_s = Σ over distinct placements of s on the points Π_p φ_p(x_{j_p}).
 
     Attributes:
@@ -83,16 +87,44 @@ class MultisetFunctions(AbstractFunctions):
         single = self.table.width + self.table.num_functions
         return self.num_points * single + 3 * self.index.num_multisets
 
-    def rows(self, points: Float[Array, "batch ..."]) -> Float[Array, "D batch"]:
+    def set_size(self, shape: tuple[int, ...]) -> int | None:
+        """The points of an array ``(n, *point)``, or of n consecutive blocks of coordinates."""
+        if shape and (len(shape) == 1 or shape[1:] == self.point_shape):
+            width = math.prod(self.point_shape) if len(shape) == 1 else 1
+            return None if shape[0] % width else shape[0] // width
+        return None
+
+    def rows(self, points: Float[Array, "batch ..."] | PaddedSets) -> Float[Array, "D batch"]:
         """``(batch, …) -> (num_functions, batch)``.
 
-        Cost: as :func:`~symjax_learn.algebra.multisets.monomial_symmetric`.
+        Cost: as :func:`~symjax_learn.algebra.multisets.monomial_symmetric`; of padded sets by the scan.
         """
-        batch, n = points.shape[0], self.num_points
-        single = self.table.rows(points.reshape(batch * n, *self.point_shape))[1:]
-        features = single.reshape(-1, batch, n).transpose(1, 2, 0)
-        method = best_method(self.index, n)
+        if isinstance(points, PaddedSets):
+            return self._padded_rows(points)
+        features = self._features(points, self.num_points)
+        method = best_method(self.index, self.num_points)
         return symmetric_columns(self.index, features, False, method)[self.places]
+
+    def _padded_rows(self, sets: PaddedSets) -> Float[Array, "D batch"]:
+        present, shape = sets.present[..., None], sets.points.shape
+        # What is absent may be anything, its functions and their derivatives too.
+        rows = jnp.where(present, sets.points.reshape(*sets.present.shape, -1), 0)
+        features = self._features(rows.reshape(shape), sets.present.shape[1])
+        marked = jnp.concatenate(
+            [jnp.where(present, features, 0), present.astype(features.dtype)], axis=-1
+        )
+        counts = sets.present.sum(axis=1, dtype=jnp.int32)
+        factors = size_factors(
+            self.num_points, counts, self.index.max_size, sets.normalization, features.dtype
+        )
+        values = symmetric_columns(self.index, marked, True, "scan")
+        return (values * factors[self.index.sizes])[self.places]
+
+    def _features(self, points: Array, num_points: int) -> Float[Array, "batch n q"]:
+        """The functions of each point but the constant."""
+        batch = points.shape[0]
+        single = self.table.rows(points.reshape(batch * num_points, *self.point_shape))[1:]
+        return single.reshape(-1, batch, num_points).transpose(1, 2, 0)
 
 
 def blocks_of(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
@@ -152,19 +184,28 @@ def _alike(space: AbstractSpace, dimension: int) -> AbstractSpace | None:
     return None
 
 
-def multiset_invariants(
-    blocks: Sequence[Block], max_eigenvalue: float, elsewhere: Elsewhere
-) -> Invariants:
+def permuted_points(action: Action, _: Sequence[Level]) -> int:
+    """How many products a function costs, about; 0 where the group permutes no points or coordinates."""
+    blocks = blocks_of(action.space, action.group)
+    if blocks is None or (len(blocks) == 1 and blocks[0].num_points == 1):
+        return 0  # that would be the whole problem again
+    return _PRODUCTS_PER_POINT * sum(block.num_points for block in blocks)
+
+
+def multiset_invariants(action: Action, levels: Sequence[Level], elsewhere: Elsewhere) -> Invariants:
     """The invariants of blocks: of each its multisets, of several the products.
 
     Args:
-        blocks: as of :func:`blocks_of`.
-        max_eigenvalue: the largest sum of eigenvalues.
+        action: of a group that permutes blocks, see :func:`blocks_of`.
+        levels: all up to the largest sum of eigenvalues.
         elsewhere: gives the K-invariant functions of M where K ≀ S_n acts on Mⁿ.
 
     Raises:
         ValueError: more than 10^6 multisets of one block or products of several.
     """
+    blocks = blocks_of(action.space, action.group)
+    assert blocks is not None
+    max_eigenvalue = levels[-1].eigenvalue
     found = [_of_block(block, max_eigenvalue, elsewhere) for block in blocks]
     if len(found) == 1:
         return found[0]
@@ -184,7 +225,8 @@ def multiset_invariants(
         shapes=shapes,
         num_functions=len(order),
     )
-    return Invariants(table, np.asarray(sums)[order])
+    residual, gap = max(one.residual for one in found), min(one.gap for one in found)
+    return Invariants(table, np.asarray(sums)[order], residual, gap)
 
 
 def _of_block(block: Block, max_eigenvalue: float, elsewhere: Elsewhere) -> Invariants:
@@ -203,7 +245,7 @@ def _of_block(block: Block, max_eigenvalue: float, elsewhere: Elsewhere) -> Inva
         num_points=block.num_points,
         num_functions=len(order),
     )
-    return Invariants(table, totals[order])
+    return Invariants(table, totals[order], single.residual, single.gap)
 
 
 def _of_point(block: Block, max_eigenvalue: float, elsewhere: Elsewhere) -> Invariants:
@@ -214,20 +256,3 @@ def _of_point(block: Block, max_eigenvalue: float, elsewhere: Elsewhere) -> Inva
     values = [level.eigenvalue for level in levels]
     sizes = [level.multiplicity for level in levels]
     return Invariants(block.space.functions(levels), np.repeat(values, sizes))
-
-
-def refuse_many(count: int) -> None:
-    """Refuse more functions than the tables of multisets hold."""
-    if count > MAX_MULTISETS:
-        raise ValueError(
-            f"max_eigenvalue or max_functions: there are {count:,} invariant functions and the route "
-            f"'multiset' builds at most {MAX_MULTISETS:,}; lower it."
-        )
-
-
-def places_of(eigenvalues: Float[np.ndarray, " D"], levels: Sequence[Level]) -> Int[np.ndarray, " D"]:
-    """The level of each function, by its eigenvalue."""
-    known = np.asarray([level.eigenvalue for level in levels])
-    nearest = np.clip(np.searchsorted(known, eigenvalues * (1 - 2 * RELATIVE)), 0, len(known) - 1)
-    assert np.allclose(known[nearest], eigenvalues, rtol=4 * RELATIVE, atol=1e-12)
-    return nearest

@@ -1,0 +1,130 @@
+"""The data of a fit, and the checks that every fit makes of them."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from symjax_learn._types import AnyArray, as_array, is_traced
+from symjax_learn.geometry.graphs import Graphs
+from symjax_learn.geometry.sets import Sets
+from symjax_learn.geometry.spaces import AbstractSpace, PaddedSets, check_finite, flatten_points
+from symjax_learn.invariants.basis import InvariantBasis
+
+
+class Data(NamedTuple):
+    """Checked data: ``x`` (n, *point), ``y`` (n, o) and ``outputs``, the shape of one target."""
+
+    x: Any  # an array, or padded sets
+    y: Array
+    outputs: tuple[int, ...]
+
+
+def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool) -> Data:
+    """The data of a fit, or an error that names the argument, what came and the remedy.
+
+    Args:
+        space: where x lies.
+        x: ``(n, *point_shape)``.
+        y: ``(n, *outputs)``.
+        values: whether to look at values as well as at structure (never under a trace).
+    """
+    return _checked(space, flatten_points(space, x, "x"), y, values)
+
+
+def checked_sets(
+    basis: InvariantBasis, x: AnyArray, mask: AnyArray | None, y: AnyArray, *, values: bool
+) -> Data:
+    """As :func:`checked_data`, of points that may be sets of other sizes where the basis takes them."""
+    return _checked(basis.space, basis.flattened(x, mask, "x"), y, values)
+
+
+def _checked(
+    space: AbstractSpace,
+    flat: tuple[Array | PaddedSets, tuple[int, ...]],
+    y: AnyArray,
+    values: bool,
+) -> Data:
+    points, batch = flat
+    if len(batch) != 1:
+        raise ValueError(
+            f"x: expected one axis of samples before the point shape {space.point_shape}, and got "
+            f"the batch {batch}."
+        )
+    (n,) = batch
+    if n == 0:
+        raise ValueError("x: there are no samples (n = 0); a fit needs at least one.")
+    targets = as_array("y", y)
+    if targets.ndim == 0 or targets.shape[0] != n:
+        raise ValueError(
+            f"y: expected one target for each of the {n} samples of x, shape ({n}, *outputs), and got "
+            f"shape {targets.shape}."
+        )
+    if not (jnp.issubdtype(targets.dtype, jnp.floating) or jnp.issubdtype(targets.dtype, jnp.integer)):
+        raise TypeError(
+            f"y: targets are real numbers and got {targets.dtype}; convert them, for example labels to "
+            "0.0 and 1.0."
+        )
+    targets = jnp.asarray(targets)
+    if values and not is_traced(points, targets):
+        check_finite(targets, "y")
+        if isinstance(points, PaddedSets):
+            _check_sets(space, points)
+        else:
+            check_finite(points, "x")
+            _check_points(space, points, "x")
+    if not jnp.issubdtype(targets.dtype, jnp.floating):
+        targets = targets.astype(points.dtype)
+    outputs = targets.shape[1:]
+    if 0 in outputs:
+        raise ValueError(f"y: expected at least one output and got shape {targets.shape}.")
+    return Data(points, targets.reshape(n, math.prod(outputs)), outputs)
+
+
+def _check_points(space: AbstractSpace, points: AnyArray, name: str) -> None:
+    try:
+        space.check(points)
+    except ValueError as error:
+        raise ValueError(f"{name}: {str(error).removeprefix('points: ')}") from None
+
+
+def _check_sets(space: AbstractSpace, sets: PaddedSets) -> None:
+    """Refuse points that are there and not on their space."""
+    points, present = np.asarray(sets.points), np.asarray(sets.present)
+    if isinstance(space, Graphs):
+        n = present.shape[1]
+        there = present[:, :, None] & present[:, None, :] | np.eye(n, dtype=bool)[None]
+        _check_points(Graphs(n), np.where(there, points, 1), "x")
+        return
+    for row, (one, here) in enumerate(zip(points, present, strict=True)):
+        if isinstance(space, Sets):
+            part, kept = space.space, one[here]
+        else:  # coordinates, of which each is checked by itself
+            kept = one.reshape(len(here), -1)[here].reshape(-1)
+            part, kept = space, np.resize(kept, (-(-len(kept) // space.dimension), space.dimension))
+        if len(kept):
+            check_finite(kept, f"x: set {row}")
+            _check_points(part, kept, f"x: set {row}")
+
+
+def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
+    """Weights w of the samples, of mean 1; ones where no weights are given."""
+    n = data.y.shape[0]
+    if weights is None:
+        return jnp.ones((n,), data.x.dtype)
+    given = as_array("weights", weights)
+    if given.shape != (n,) or given.dtype.kind not in "fiu":
+        raise ValueError(
+            f"weights: expected {n} real numbers, one for each sample, and got shape {given.shape} of "
+            f"{given.dtype}."
+        )
+    if values and not is_traced(given):
+        host = np.asarray(given)
+        bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
+        if len(bad) or not host.any():
+            found = f"row {bad[0]} is {host[bad[0]]}" if len(bad) else "all are zero"
+            raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
+    positive = jnp.asarray(given).astype(data.x.dtype)
+    return positive / jnp.mean(positive)
