@@ -67,7 +67,7 @@ class Config:
     noise: float = 0.1
     num_copies: int = 3
     max_rows: int = 1500
-    num_test: int = 500
+    num_test: int = 400
     num_reference: int = 10_000
 
     def __post_init__(self):
