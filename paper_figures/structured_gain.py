@@ -78,7 +78,7 @@ def _gains(axis: Axes, data: dict[str, np.ndarray], i: int) -> None:
     axis.set_xlim(0.8 * sizes[0], 1.3 * sizes[min(reached.max(initial=1) + 1, len(sizes) - 1)])
     axis.set_xticks(sizes[: reached.max(initial=1) + 2], sizes[: reached.max(initial=1) + 2], fontsize=7)
     axis.minorticks_off()
-    axis.set_ylim(0, 1.12 * data["group_order"][i])
+    axis.set_ylim(0, 1.1 * max(data["group_order"][i], np.nanmax(largest, initial=0)))
     axis.set_xlabel("n of the invariant fit")
 
 
