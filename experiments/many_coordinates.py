@@ -226,7 +226,7 @@ class _Problem:
                 model = sj.fit_kernel_ridge(
                     self.space, x, target, spectrum=self.spectrum, max_eigenvalue=bound
                 )
-            return model(x_test), model.report.loo_error
+            return model(x_test), jnp.asarray(model.report.loo_error)
 
         predictions, loo_error = jax.vmap(one, in_axes=1)(y)
         return np.asarray(predictions), np.asarray(loo_error)
