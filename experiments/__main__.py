@@ -16,6 +16,7 @@ from experiments import (
     foundation,
     geometry,
     many_coordinates,
+    methane,
     quickstart,
     sample_complexity,
     specavg_torus,
@@ -34,6 +35,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "compute_cost": compute_cost,
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
+    "methane": methane,
 }
 
 

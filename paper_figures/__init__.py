@@ -5,6 +5,7 @@ from pathlib import Path
 from paper_figures import (
     compute_cost,
     many_coordinates,
+    methane,
     quickstart,
     sample_complexity,
     specavg_torus,
@@ -18,6 +19,7 @@ FIGURES = {
     "compute_cost": compute_cost,
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
+    "methane": methane,
 }
 
 

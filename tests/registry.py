@@ -398,6 +398,7 @@ ROUTES = {
         "S_3 on sets",
         "{±1} wr S_3 on sets",
     ),
+    "motif": ("S_4 on graphs",),
     "chain": ("A_5", "B_3", "p2gg", "Frobenius 20", "icosahedral on a sphere"),
     "averaging": tuple(name for name in PAIRS if name not in ON_OTHERS),
 }
@@ -414,7 +415,8 @@ PAIRS_AND_ROUTES = [
     for name in names
     if X64
     or (name in IN_FLOAT32 and route == ("orbits" if name in BY_ORBITS else "generators"))
-    or (route, name) in (("multiset", "S_2 x S_1 x S_2"), ("multiset", "{±1} wr S_3 on sets"))
+    or (route, name)
+    in (("multiset", "S_2 x S_1 x S_2"), ("multiset", "{±1} wr S_3 on sets"), ("motif", "S_4 on graphs"))
 ]
 
 

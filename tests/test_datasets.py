@@ -32,6 +32,25 @@ def test_phonons_are_invariant_to_interpolation(material, order):
     assert errors[1] > 0.5
 
 
+def test_methane():
+    """Gradients add up to 0, have no torque, and are the slopes of the energies."""
+    data = sj.datasets.molecule("methane")
+    assert (data.group.order, data.symbols) == (np.inf, ("H",) * 4 + ("C",))
+    assert data.energies.shape == (9000,)
+    size = np.abs(data.gradients).max()
+    assert np.abs(data.gradients.sum(axis=1)).max() < 1e-4 * size
+    torques = np.cross(data.positions, data.gradients).sum(axis=1)
+    assert np.abs(torques).max() < 1e-3 * size
+    # Between near configurations the energy differs by the mean slope along the way.
+    near = np.argsort(np.linalg.norm(data.positions - data.positions[0], axis=(1, 2)))[1:4]
+    for other in near:
+        step = data.positions[other] - data.positions[0]
+        slope = ((data.gradients[other] + data.gradients[0]) / 2 * step).sum()
+        assert data.energies[other] - data.energies[0] == pytest.approx(slope, abs=2e-5)
+    with pytest.raises(ValueError, match=r"name: .*got 'metane'.*'methane'"):
+        sj.datasets.molecule("metane")
+
+
 def test_an_unknown_material_is_named_with_a_suggestion():
     with pytest.raises(ValueError, match=r"material: .*got 'nacl'.*'NaCl'"):
         sj.datasets.phonons("nacl")

@@ -19,9 +19,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from symjax_learn._chunks import map_columns
+from symjax_learn._chunks import CHUNK_ENTRIES, map_columns
 from symjax_learn._types import AnyArray, as_array, checked_count
 from symjax_learn.algebra.homomorphisms import Operation, rooted_sums
 
@@ -45,7 +45,7 @@ class Motif(NamedTuple):
     num_automorphisms: int
 
 
-class Level(NamedTuple):
+class Gluing(NamedTuple):
     """What it takes to compute inj_P of patterns P with one component more than those before.
 
     Attributes:
@@ -73,7 +73,7 @@ class Motifs(eqx.Module):
     """
 
     injective: Int[np.ndarray | Array, "c c"]
-    levels: tuple[Level, ...]
+    levels: tuple[Gluing, ...]
     places: Int[np.ndarray | Array, " motifs"]
     records: tuple[Motif, ...] = eqx.field(static=True)
     operations: tuple[Operation, ...] = eqx.field(static=True)
@@ -119,7 +119,7 @@ def motif_classes(max_edges: int) -> Motifs:
     while start < len(patterns):  # the rest of each is among those before
         level = [p for p in patterns[start:] if place[p["rest"]] < start]
         levels.append(
-            Level(
+            Gluing(
                 first=jnp.asarray([place[pattern["first"]] for pattern in level]),
                 rest=jnp.asarray([place[pattern["rest"]] for pattern in level]),
                 glued=_dense([pattern["terms"] for pattern in level], place, start),
@@ -216,21 +216,36 @@ def motif_functions(
     return _evaluate(index, flat, present, normalized).reshape(*batch, index.num_motifs)
 
 
+def working_entries(num_nodes: int) -> int:
+    """Entries of working memory for each graph of so many nodes: those of the cache for one chunk."""
+    return CHUNK_ENTRIES // max(1, _CHUNK_ENTRIES // num_nodes**2)
+
+
 @eqx.filter_jit
 def _evaluate(index: Motifs, matrices: Array, present: Array | None, normalized: bool) -> Array:
+    def columns(chunk: tuple[Array, Array | None]) -> Array:
+        return motif_columns(index, *chunk, normalized)
+
+    chunk = max(1, _CHUNK_ENTRIES // matrices.shape[1] ** 2)
+    return map_columns(columns, (matrices, present), chunk).T
+
+
+def motif_columns(
+    index: Motifs,
+    matrices: Float[Array, "batch n n"],
+    present: Bool[Array, "batch n"] | None,
+    normalized: bool,
+) -> Float[Array, "motifs batch"]:
+    """One chunk of :func:`motif_functions`, motifs first."""
     batch, n, _ = matrices.shape
     counts = jnp.full(batch, n) if present is None else present.sum(axis=-1)
     if present is not None:
         matrices = jnp.where(present[:, :, None] & present[:, None, :], matrices, 0.0)
     # s_H is homogeneous: A/n keeps large graphs in range, and a power of two keeps integers exact.
     scale = 2.0 ** -(n - 1).bit_length()
-
-    def columns(chunk: Array) -> Array:
-        with jax.default_matmul_precision("highest"):
-            symmetric = (chunk + chunk.mT) * (scale / 2)
-            return _injective_sums(index, jnp.where(np.eye(n, dtype=bool)[None], 0.0, symmetric))
-
-    sums = map_columns(columns, matrices, max(1, _CHUNK_ENTRIES // n**2)).T
+    with jax.default_matmul_precision("highest"):
+        symmetric = (matrices + matrices.mT) * (scale / 2)
+        sums = _injective_sums(index, jnp.where(np.eye(n, dtype=bool)[None], 0.0, symmetric))
     return sums * _factors(index, counts, scale, normalized, sums.dtype)
 
 
@@ -250,7 +265,7 @@ def _injective_sums(index: Motifs, matrices: Array) -> Array:
 
 
 def _factors(index: Motifs, counts: Array, scale: float, normalized: bool, dtype: Any) -> Array:
-    """What turns inj_H(scale·A) into the answer, ``(batch, motifs)``."""
+    """What turns inj_H(scale·A) into the answer, ``(motifs, batch)``."""
     sizes = np.asarray([motif.num_vertices for motif in index.records])
     orders = np.asarray([motif.num_automorphisms for motif in index.records], float)
     powers = scale ** -np.asarray([len(motif.edges) for motif in index.records], float)
@@ -260,4 +275,4 @@ def _factors(index: Motifs, counts: Array, scale: float, normalized: bool, dtype
         divisor = jnp.sqrt(jnp.maximum(left, 1).astype(dtype)) if normalized else jnp.ones((), dtype)
         roots.append(jnp.where(left > 0, roots[-1] / divisor, 0.0))
     weights = powers / (np.sqrt(orders) if normalized else orders)
-    return jnp.stack(roots, axis=-1)[:, sizes] * jnp.asarray(weights, dtype)[None]
+    return jnp.stack(roots)[sizes] * jnp.asarray(weights, dtype)[:, None]

@@ -9,6 +9,7 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.count import level_counts
 from symjax_learn.invariants.operators import MAX_DENSE, has_operator
+from symjax_learn.invariants.routes.motif import graph_products, motif_invariants
 from symjax_learn.invariants.routes.multiset import (
     Elsewhere,
     multiset_invariants,
@@ -46,6 +47,12 @@ STRUCTURED: dict[str, Structure] = {
         "a group that permutes points of a set, or coordinates of a cubic torus, a box, a hypercube or "
         "a Gaussian space (S_n, with signs, Young subgroups, wreath products and their direct products)",
         "the group permutes points or coordinates, whose multisets are few",
+    ),
+    "motif": Structure(
+        graph_products,
+        motif_invariants,
+        "all permutations of the nodes of graphs, and at most 6 edges (max_eigenvalue 12)",
+        "the group permutes all nodes of graphs, whose classes of few edges are few",
     ),
 }
 ROUTES = (*_GENERAL, *STRUCTURED)

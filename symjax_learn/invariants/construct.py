@@ -136,7 +136,8 @@ def invariant_basis(
             functions.
         route: ``"orbits"`` (exact integer orbits of eigenfunctions), ``"multiset"`` (multisets of
             functions of one point, where points or coordinates are permuted: nothing of the size of the
-            full space is made), ``"generators"`` (null spaces of D(g) − I over the generators),
+            full space is made), ``"motif"`` (copies of graphs of at most six edges, where all nodes of
+            graphs are permuted), ``"generators"`` (null spaces of D(g) − I over the generators),
             ``"lie"`` (the same for a continuous group, with dρ(A) over its Lie algebra), ``"chain"``
             (the exact average over G from the transversals of a stabilizer chain), ``"subset"`` (a few
             random elements, right with probability 1 − 1e-9), ``"averaging"`` (all |G| elements: the
@@ -152,6 +153,7 @@ def invariant_basis(
         TypeError: the group has no action on the space.
 
     Cost: ``multiset`` Σ_s 2^{|s|} over the multisets s, that is over the invariant functions;
+    ``motif`` nothing but to read a table;
     ``orbits`` O(k·D·(d + log D)) for k generators; for each level of dimension m ``generators``
     O(k·m² + m³), ``averaging`` |G|·m² + m³,
     ``chain`` the same with Σ|U_i| in the place of |G|, ``lie`` dim G·m³, ``subset`` about 40 + log₂ m

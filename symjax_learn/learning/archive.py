@@ -18,6 +18,7 @@ from jax.core import Tracer
 from symjax_learn._types import Precise
 from symjax_learn.algebra.affine import AffineMap, AffineTorusGroup
 from symjax_learn.algebra.groups import Transversals
+from symjax_learn.algebra.homomorphisms import Operation
 from symjax_learn.algebra.lie import (
     LieGroup,
     RotationSampler,
@@ -27,6 +28,7 @@ from symjax_learn.algebra.lie import (
     TranslationSampler,
 )
 from symjax_learn.algebra.matrices import MatrixGroup
+from symjax_learn.algebra.motifs import Gluing, Motif, Motifs
 from symjax_learn.algebra.multisets import Multisets, SizeTables
 from symjax_learn.algebra.permutations import (
     AlternatingSampler,
@@ -56,6 +58,7 @@ from symjax_learn.geometry.torus import PlaneWaveKernels, PlaneWaveSums, Torus
 from symjax_learn.geometry.zonal import ZonalKernels
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
+from symjax_learn.invariants.routes.motif import MotifFunctions
 from symjax_learn.invariants.routes.multiset import MultisetFunctions
 from symjax_learn.invariants.routes.orbit_sums import OrbitSums
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
@@ -83,6 +86,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     FramePolynomials,
     FunctionKernels,
     Gaussian,
+    Gluing,
     GraphCharacters,
     GraphKernels,
     Graphs,
@@ -98,8 +102,12 @@ _CONSTRUCTORS: tuple[type, ...] = (
     LinearCombinations,
     MatrixGroup,
     Mesh,
+    Motif,
+    MotifFunctions,
+    Motifs,
     MultisetFunctions,
     Multisets,
+    Operation,
     OrbitSums,
     PermutationGroup,
     PlaneWaveKernels,

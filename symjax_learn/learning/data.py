@@ -11,6 +11,7 @@ from symjax_learn._types import AnyArray, as_array, is_traced
 from symjax_learn.geometry.graphs import Graphs
 from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace, PaddedSets, check_finite, flatten_points
+from symjax_learn.geometry.tangents import has_tangents, tangential
 from symjax_learn.invariants.basis import InvariantBasis
 
 
@@ -95,8 +96,8 @@ def _check_sets(space: AbstractSpace, sets: PaddedSets) -> None:
     points, present = np.asarray(sets.points), np.asarray(sets.present)
     if isinstance(space, Graphs):
         n = present.shape[1]
-        there = present[:, :, None] & present[:, None, :] | np.eye(n, dtype=bool)[None]
-        _check_points(Graphs(n), np.where(there, points, 1), "x")
+        there = present[:, :, None] & present[:, None, :]
+        _check_points(Graphs(n), np.where(there, points, 1 - np.eye(n)), "x")
         return
     for row, (one, here) in enumerate(zip(points, present, strict=True)):
         if isinstance(space, Sets):
@@ -128,3 +129,39 @@ def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Ar
             raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
     positive = jnp.asarray(given).astype(data.x.dtype)
     return positive / jnp.mean(positive)
+
+
+def checked_gradients(
+    space: AbstractSpace, data: Data, gradients: AnyArray, weight: float | Array, *, values: bool
+) -> tuple[Array, Array]:
+    """Gradients of the targets, tangential, ``(n, p, o)``, and their weight, or an error."""
+    if not has_tangents(space):
+        raise TypeError(
+            f"gradients: points of {type(space).__name__} have no gradients here; give them on tori, "
+            "boxes, Gaussian spaces, balls, spheres, rotations, and products and sets of these."
+        )
+    sets = data.x if isinstance(data.x, PaddedSets) else None
+    points = jnp.asarray(data.x) if sets is None else sets.points
+    n, num_outputs = data.y.shape
+    shape = (n, *data.outputs, *points.shape[1:])
+    given = as_array("gradients", gradients)
+    if given.shape != shape or given.dtype.kind not in "fiu":
+        raise ValueError(
+            f"gradients: expected real numbers of shape {shape}, the samples, the outputs and the "
+            f"coordinates of a point, and got shape {given.shape} of {given.dtype}."
+        )
+    number = as_array("gradient_weight", weight)
+    plain = not is_traced(number)
+    if number.shape != () or number.dtype.kind not in "fiu" or (plain and not 0 <= number < np.inf):
+        raise ValueError(f"gradient_weight: expected one finite number >= 0 and got {weight!r}.")
+    slopes = jnp.asarray(given).astype(points.dtype)
+    if sets is not None:  # what is absent has none
+        size, kept = sets.present.shape[1], sets.present[:, None, :, None]
+        rows = slopes.reshape(n, num_outputs, size, -1)
+        slopes = jnp.where(kept, rows, 0)
+        points = jnp.where(kept[:, 0], points.reshape(n, size, -1), 0).reshape(points.shape)
+    elif values and not is_traced(slopes):
+        check_finite(slopes, "gradients")
+    slopes = jnp.moveaxis(slopes.reshape(n, num_outputs, *points.shape[1:]), 1, 0)
+    flat = jnp.stack([tangential(space, points, one).reshape(n, -1) for one in slopes], axis=-1)
+    return flat, jnp.asarray(number).astype(points.dtype)

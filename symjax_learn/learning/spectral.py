@@ -1,17 +1,20 @@
 """Estimators on a spectral basis."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond, split_rows
+from symjax_learn._chunks import CHUNK_ENTRIES, MEMORY_LIMIT, refuse_beyond, split_rows
 from symjax_learn._types import AnyArray, is_traced
-from symjax_learn.geometry.spaces import AbstractFunctions, PaddedSets
+from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, PaddedSets
 from symjax_learn.geometry.spectra import Spectrum, sobolev
+from symjax_learn.geometry.tangents import tangential
 from symjax_learn.invariants.basis import InvariantBasis
-from symjax_learn.learning.data import checked_sets, checked_weights
+from symjax_learn.learning.data import checked_gradients, checked_sets, checked_weights
 from symjax_learn.learning.model import (
     Report,
     SpectralModel,
@@ -42,11 +45,16 @@ def fit_ridge(
     penalty: float | Array | str = "loo",
     intercept: bool = True,
     weights: AnyArray | None = None,
+    gradients: AnyArray | None = None,
+    gradient_weight: float | Array = 1.0,
     mask: AnyArray | None = None,
     throw: bool = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> SpectralModel:
     """Ridge regression on a basis: min over c of (1/n) Σ_i w_i |y_i − φ(x_i)c|² + η Σ_j |c_j|²/μ(λ_j).
+
+    With gradients γ of the target, of energies minus the forces, |y_i − φ(x_i)c|² + ω|γ_i − ∇φ(x_i)c|²
+    stands for |y_i − φ(x_i)c|².
 
     On an invariant basis this equals the problem over *all* coefficients with D(g)c = c, and kernel
     ridge regression with the group-averaged kernel Σ μ(λ_j) φ_j(x)φ_j(x'); the model is exactly
@@ -64,6 +72,9 @@ def fit_ridge(
             resolve.
         intercept: leave the constant function unpenalized.
         weights: w ≥ 0 of each sample, ``(n,)``, scaled to mean 1.
+        gradients: ∂y/∂x of each sample, ``(n, *outputs, *point_shape)``, in the coordinates of x; on
+            spheres and rotations their tangential parts count.
+        gradient_weight: ω ≥ 0.
         mask: ``(n, points)``, whether a point is there, for sets of unequal sizes; see
             :meth:`InvariantBasis.__call__`.
         throw: raise for bad values, instead of returning them as ``report.status``.
@@ -79,7 +90,9 @@ def fit_ridge(
     A sweep over n compiles once for all n ≤ 128, ≤ 256, …, ≤ 1024; once for each n beyond.
 
     Cost: O(n·D²) by QR of chunks of rows (twice the features when n is large: the leave-one-out
-    error is a second pass), O(D³) once; memory O(D²) and one chunk, never n × D.
+    error is a second pass), O(D³) once; memory O(D²) and one chunk, never n × D. With gradients each of
+    p coordinates is one more row, and costs about as much as a feature; a sample is left out with all of
+    its rows, which costs p³ for each penalty.
 
     References:
         Soleymani, Tahmasebi, Jegelka, Jaillet, ICML 2025; Mei, Misiakiewicz, Montanari, COLT 2021.
@@ -108,11 +121,14 @@ def fit_ridge(
     sample_weights = checked_weights(weights, data, values=throw)
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
     eta = checked_penalty(penalty, len(data.y))
-    traced = is_traced(basis, data, sample_weights, kernel_weights, eta)
+    slopes = None
+    if gradients is not None:
+        slopes = checked_gradients(basis.space, data, gradients, gradient_weight, values=throw)
+    traced = is_traced(basis, data, sample_weights, kernel_weights, eta, slopes)
     n = len(data.y)
     length = n if n > _PADDED_ROWS else max(_FEWEST_ROWS, 1 << (n - 1).bit_length())
-    rows = (data.x, data.y, sample_weights)
-    x_rows, y_rows, w_rows = jax.tree.map(lambda array: _padded(array, length, traced), rows)
+    rows = (data.x, data.y, sample_weights, None if slopes is None else slopes[0])
+    x_rows, y_rows, w_rows, slope_rows = jax.tree.map(lambda array: _padded(array, length, traced), rows)
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
             basis.functions,
@@ -123,6 +139,8 @@ def fit_ridge(
             jnp.asarray(n, jnp.int32),
             None if eta is None else jnp.asarray(eta),
             bool(intercept),
+            None if slopes is None else (slope_rows, slopes[1]),
+            basis.space,
         )
     if throw:
         raise_unless_ok(report)
@@ -141,21 +159,67 @@ def _padded(array: Array, length: int, traced: bool) -> Array:
 
 
 class _WeightedRows(eqx.Module):
-    """The rows of a fit, chunk by chunk: √μ φ(x) (the constant apart with an intercept), y, and w."""
+    """The rows of a fit, chunk by chunk: √μ φ(x) (the constant apart with an intercept), y, and w.
 
+    With gradients those of each sample follow its value, with weights ωw.
+    """
+
+    space: AbstractSpace
     functions: AbstractFunctions
     points: Float[Array, "chunks rows ..."] | PaddedSets
     targets: Float[Array, "chunks rows o"]
     weights: Float[Array, "chunks rows"]
     scale: Float[Array, " a"]
+    gradients: tuple[Float[Array, "chunks rows p o"], Float[Array, ""]] | None
 
     def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
         """One chunk of F, A, Y, w."""
         points = jax.tree.map(lambda array: array[chunk], self.points)
-        features = self.functions.columns(points).astype(self.scale.dtype)
+        dtype, targets, weights = self.scale.dtype, self.targets[chunk], self.weights[chunk]
+        features = self.functions.columns(points).astype(dtype)
+        if self.gradients is not None:
+            slopes = _slopes(self.space, self.functions, points).astype(dtype)
+            features = jnp.concatenate([features[:, None], slopes], axis=1)
+            targets = jnp.concatenate([targets[:, None], self.gradients[0][chunk]], axis=1)
+            ratios = jnp.concatenate(
+                [jnp.ones(1, dtype), jnp.repeat(self.gradients[1], slopes.shape[1])]
+            )
+            weights = weights[:, None] * ratios[None]
+            features, targets = (rows.reshape(-1, rows.shape[-1]) for rows in (features, targets))
+            weights = weights.reshape(-1)
         num_free = features.shape[1] - len(self.scale)
         scaled = features[:, num_free:] * self.scale[None]
-        return features[:, :num_free], scaled, self.targets[chunk], self.weights[chunk]
+        return features[:, :num_free], scaled, targets, weights
+
+
+class _KeptRows(eqx.Module):
+    """The same rows, evaluated before: both passes read them, and features are compiled once."""
+
+    chunks: tuple[Array, Array, Array, Array]
+
+    def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
+        """One chunk of F, A, Y, w."""
+        return jax.tree.map(lambda array: array[chunk], self.chunks)
+
+
+def _slopes(
+    space: AbstractSpace, functions: AbstractFunctions, points: Array | PaddedSets
+) -> Float[Array, "batch p D"]:
+    """∂φ/∂x along each of the p coordinates, of the tangential parts of their directions."""
+    sets = points if isinstance(points, PaddedSets) else None
+    where = points if not isinstance(points, PaddedSets) else points.points
+
+    def columns(values: Array) -> Array:
+        if sets is None:
+            return functions.columns(values)
+        return functions.columns(PaddedSets(values, sets.present, sets.normalization))
+
+    def along(direction: Array) -> Array:
+        vectors = jnp.broadcast_to(direction.reshape(where.shape[1:])[None], where.shape)
+        return jax.jvp(columns, (where,), (tangential(space, where, vectors),))[1]
+
+    directions = jnp.eye(math.prod(where.shape[1:]), dtype=where.dtype)
+    return jnp.moveaxis(jax.vmap(along)(directions), 0, 1)
 
 
 @eqx.filter_jit
@@ -168,24 +232,35 @@ def _fit(
     num_samples: Array,
     penalty: Array | None,
     intercept: bool,
+    gradients: tuple[Array, Array] | None,
+    space: AbstractSpace,
 ) -> tuple[Array, Array, Report]:
     dtype = working_dtype(x.dtype)
     kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
     # √0 = 0 has no derivative, and its function no coefficient.
     positive = kernel_weights > 0
     scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
-    num_chunks = num_chunks_for(y.shape[0], functions.num_functions + y.shape[1])
+    group = 1 if gradients is None else 1 + gradients[0].shape[1]
+    num_chunks = num_chunks_for(y.shape[0] * group, functions.num_functions + y.shape[1])
     length = -(-y.shape[0] // num_chunks)
     present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
+    if gradients is not None:
+        values = split_rows(gradients[0].astype(dtype), num_chunks, length)
+        gradients = values, gradients[1].astype(dtype)
     rows = _WeightedRows(
+        space,
         functions,
         split_rows(x, num_chunks, length),
         split_rows(y.astype(dtype), num_chunks, length),
         jnp.where(present, split_rows(weights.astype(dtype), num_chunks, length), 0.0),
         scale,
+        gradients,
     )
     with jax.default_matmul_precision("highest"):
-        solution = solve_ridge(rows, num_chunks, num_samples, penalty, float(jnp.finfo(x.dtype).eps))
+        if num_chunks * length * group * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES:
+            rows = _KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
+        precision = float(jnp.finfo(x.dtype).eps)
+        solution = solve_ridge(rows, num_chunks, num_samples, penalty, precision, group)
     coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
     return (
         coefficients.astype(x.dtype),

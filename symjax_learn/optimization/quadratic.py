@@ -67,6 +67,7 @@ def solve_ridge(
     num_samples: Int[Array, ""],
     penalty: Float[Array, ""] | None,
     precision: float,
+    group: int = 1,
 ) -> RidgeSolution:
     """Solve for one penalty, or for the one that minimizes the leave-one-out error.
 
@@ -77,15 +78,23 @@ def solve_ridge(
     Args:
         rows: the chunks of the rows; called in two passes.
         num_chunks: of equal length.
-        num_samples: n, of the rows that are no padding; the penalty enters as nη.
+        num_samples: n, of the samples that are no padding; the penalty enters as nη.
         penalty: η, or ``None`` for leave-one-out over a logarithmic grid with nη held fixed, on
             which the condition stays below 1/(100·precision).
         precision: relative accuracy of the rows, the larger of their and the solver's rounding.
+        group: g consecutive rows belong to one sample, and are left out together.
 
-    Cost: one pass of O(n(f + a + o)²), one singular value decomposition O(a³), and for the
-    leave-one-out errors one more pass of O(n·a·(a + penalties·o)).
+    Cost: one pass of O(n·g(f + a + o)²), one singular value decomposition O(a³), and for the
+    leave-one-out errors one more pass of O(n·g·a·(a + penalties·(o + g))), and penalties·n·g³.
     """
-    solution = _solve(rows, penalty, num_samples=num_samples, num_chunks=num_chunks, precision=precision)
+    solution = _solve(
+        rows,
+        penalty,
+        num_samples=num_samples,
+        num_chunks=num_chunks,
+        precision=precision,
+        group=group,
+    )
     if penalty is None:
         return solution
     return solution._replace(penalty=penalty.astype(solution.penalty.dtype))
@@ -99,8 +108,9 @@ def _solve(
     num_samples: Int[Array, ""],
     num_chunks: int,
     precision: float,
+    group: int,
 ) -> RidgeSolution:
-    return _decomposed_solution(rows, penalty, num_samples, num_chunks, precision)[0]
+    return _decomposed_solution(rows, penalty, num_samples, num_chunks, precision, group)[0]
 
 
 def _decomposed_solution(
@@ -109,6 +119,7 @@ def _decomposed_solution(
     num_samples: Int[Array, ""],
     num_chunks: int,
     precision: float,
+    group: int,
 ) -> tuple[RidgeSolution, Decomposition, Float[Array, ""]]:
     """The solution, the decomposition, and nη."""
     parts = _decompose(rows, num_chunks)
@@ -119,7 +130,7 @@ def _decomposed_solution(
         grid = penalty_grid(largest, (100 * precision) ** 2)
     else:
         grid = (count * penalty.astype(squares.dtype))[None]
-    errors = _leave_one_out(rows, num_chunks, num_samples, parts, grid)
+    errors = _leave_one_out(rows, num_chunks, num_samples, parts, grid, group)
     num_free, num_penalized = parts.corner.shape[0], parts.right.shape[0]
     explained = jnp.sum(parts.mixed[:, num_penalized:] ** 2) + jnp.sum(parts.targets**2)
     best = best_of(errors, jnp.sqrt(explained / count))
@@ -146,13 +157,14 @@ def _solve_jvp(
     num_samples: Int[Array, ""],
     num_chunks: int,
     precision: float,
+    group: int,
 ) -> tuple[RidgeSolution, RidgeSolution]:
     """One Newton step from the solution carries its derivative: θ − H⁻¹∇(θ; data).
 
     ∇ vanishes at θ, so the step changes nothing, and H⁻¹ may be held fixed. The decomposition itself
     is not differentiated: its derivative is infinite where singular values coincide.
     """
-    solution, parts, ridge = _decomposed_solution(*primals, num_samples, num_chunks, precision)
+    solution, parts, ridge = _decomposed_solution(*primals, num_samples, num_chunks, precision, group)
     theta = jnp.concatenate([solution.free, solution.coefficients])
     inverse = _inverse_hessian(parts, ridge)
     num_free, count = parts.corner.shape[0], num_samples.astype(theta.dtype)
@@ -180,8 +192,13 @@ def _solve_jvp(
         near_inverse = inverse - inverse @ (hessian - jax.lax.stop_gradient(hessian)) @ inverse
 
         def squared(x: Array, y: Array, w: Array) -> Array:
-            left = jnp.maximum(1 - w * jnp.sum((x @ near_inverse) * x, axis=1), jnp.finfo(x.dtype).eps)
-            return jnp.sum(w[:, None] * ((y - x @ near) / left[:, None]) ** 2)
+            parts = x.reshape(-1, group, x.shape[1])
+            hat = (parts @ near_inverse) @ parts.mT * w.reshape(-1, 1, group)
+            shares = jnp.eye(group, dtype=x.dtype)[None] - hat
+            if group == 1:
+                shares = jnp.maximum(shares, jnp.finfo(x.dtype).eps)
+            left = _left_out(shares, (y - x @ near).reshape(-1, group, y.shape[1]))
+            return jnp.sum(w[:, None] * left.reshape(y.shape) ** 2)
 
         # A square root of zero has no derivative: exact fits have none of their error either.
         mean = total(rows, squared, jnp.zeros((), theta.dtype)) / (count * max(theta.shape[1], 1))
@@ -222,6 +239,11 @@ def _inverse_hessian(parts: Decomposition, ridge: Float[Array, ""]) -> Float[Arr
     return jnp.block([[corner @ corner.T - cross @ slope.T, cross], [cross.T, block]])
 
 
+def _left_out(shares: Float[Array, "*batch g g"], residuals: Float[Array, "*batch g o"]) -> Array:
+    """What the residuals of one sample are without it, (I − H)⁻¹e, from its block I − H."""
+    return residuals / shares if shares.shape[-1] == 1 else jnp.linalg.solve(shares, residuals)
+
+
 def _weighted(rows: Rows, chunk: Array) -> tuple[Array, Array, Array]:
     free, penalized, y, weights = rows(chunk)
     root = jnp.sqrt(weights)[:, None]
@@ -260,11 +282,13 @@ def _leave_one_out(
     num_samples: Int[Array, ""],
     parts: Decomposition,
     grid: Float[Array, " e"],
+    group: int,
 ) -> Float[Array, " e"]:
     """Root mean square leave-one-out residual for each nη, in closed form: e_i/(1 − h_i).
 
     e and 1 − h are sums of nonnegative terms, so that nothing cancels where η is small:
-    1 − h_i = (1 − |q_i|² − |u_i|²) + Σ_j u_ij² nη/(s_j² + nη).
+    1 − h_i = (1 − |q_i|² − |u_i|²) + Σ_j u_ij² nη/(s_j² + nη). Of a sample of several rows these are
+    matrices, and its rows are turned so that the first of them is diagonal.
     """
     f, a, alive = parts.corner.shape[0], parts.right.shape[0], parts.alive
     num_outputs = parts.targets.shape[1]
@@ -274,7 +298,7 @@ def _leave_one_out(
     )
     inverse = parts.divided(jnp.ones_like(parts.singular))
     targets = jnp.where(alive[:, None], parts.targets, 0.0)
-    spanned = jnp.sum(alive, dtype=jnp.int32) + f >= num_samples
+    spanned = jnp.sum(alive, dtype=jnp.int32) + f >= num_samples * group
     rounding = 100 * (f + a) * jnp.finfo(squares.dtype).eps
 
     def squared(chunk: Array) -> Array:
@@ -282,17 +306,31 @@ def _leave_one_out(
         q = solve_triangular(parts.corner, free.T, trans=1).T if f else free
         u = (penalized - q @ parts.mixed[:, :a]) @ parts.right * inverse[None]
         outside = y - q @ parts.mixed[:, a:] - u @ targets
+        padding = ~jnp.any(free, axis=1) & ~jnp.any(penalized, axis=1) & ~jnp.any(y, axis=1)
         left_out = 1 - jnp.sum(q**2, axis=1) - jnp.sum(u**2, axis=1)
+        if group > 1:
+            left_out, turn = _turned(q, u, group)
+            u, outside = (
+                (turn @ part.reshape(len(part) // group, group, part.shape[1])).reshape(part.shape)
+                for part in (u, outside)
+            )
         # A sample in the span of the features leaves exactly nothing out; rounding would.
         within = spanned | (left_out < rounding)
         left_out, outside = jnp.where(within, 0.0, left_out), jnp.where(within[:, None], 0.0, outside)
         mixing = kept.T[:, :, None] * targets[:, None, :]
         inside = u @ mixing.reshape(len(targets), len(grid) * num_outputs)
         residuals = outside[:, None, :] + inside.reshape(len(u), len(grid), num_outputs)
-        leverages = left_out[:, None] + u**2 @ kept.T
-        padding = ~jnp.any(free, axis=1) & ~jnp.any(penalized, axis=1) & ~jnp.any(y, axis=1)
-        leverages = jnp.where(padding[:, None], 1.0, leverages)
-        return jnp.sum((residuals / leverages[:, :, None]) ** 2, axis=(0, 2))
+        # Penalties × samples × the rows of one: of a sample that is padding, the identity.
+        whole = jnp.all(padding.reshape(-1, group), axis=1, keepdims=True)
+        own = jnp.where(whole, 1.0, left_out.reshape(-1, group))
+        if group == 1:
+            shares = (u**2 @ kept.T).T[:, :, None, None]
+        else:
+            blocks = u.reshape(len(u) // group, group, u.shape[1])
+            shares = jax.lax.map(lambda one: (blocks * one[None, None]) @ blocks.mT, kept)
+        shares = shares + (own[:, :, None] * jnp.eye(group, dtype=own.dtype)[None])[None]
+        residuals = jnp.moveaxis(residuals, 1, 0).reshape(len(grid), -1, group, num_outputs)
+        return jnp.sum(_left_out(shares, residuals) ** 2, axis=(1, 2, 3))
 
     total = jnp.zeros_like(grid)
     if num_chunks == 1:
@@ -304,6 +342,14 @@ def _leave_one_out(
             jnp.arange(num_chunks, dtype=jnp.int32),
         )
     return jnp.sqrt(total / (num_samples.astype(total.dtype) * num_outputs))
+
+
+def _turned(q: Array, u: Array, group: int) -> tuple[Array, Array]:
+    """The eigenvalues of I − q_i q_iᵀ − u_i u_iᵀ of each sample, ``(rows,)``, and the turn to them."""
+    blocks = [part.reshape(len(u) // group, group, part.shape[1]) for part in (q, u)]
+    outside = jnp.eye(group, dtype=u.dtype)[None] - sum(block @ block.mT for block in blocks)
+    values, vectors = jnp.linalg.eigh(outside)
+    return values.reshape(-1), vectors.mT
 
 
 def num_chunks_for(num_samples: int, width: int) -> int:
