@@ -44,11 +44,11 @@ class Config:
     sizes: tuple[int, ...] = (25, 50, 100, 200, 400, 800, 1600)
     seeds: tuple[int, ...] = (1, 2, 3)
     num_test: int = 2000
-    max_degree: int = 10
+    max_degree: int = 12
     scale: float = 0.64
-    decays: tuple[float, ...] = (0.5, 0.25, 0.125, 0.0625)
+    decays: tuple[float, ...] = (0.5, 0.25, 0.125)
     gradient_weight: float = 0.1
-    lengths: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+    lengths: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
 
     def __post_init__(self):
         """Refuse unknown methods."""

@@ -69,7 +69,7 @@ def null_space(
 
 
 def fixed_spaces(
-    matrices: Float[np.ndarray, "batch k m m"], derivations: Float[np.ndarray, "batch a m m"]
+    matrices: Float[np.ndarray, "batch k m m"], derivations: Float[np.ndarray, "batch a rows m"]
 ) -> list[NullSpace]:
     """For each of many problems the vectors that D_i fix and A_j annihilate: ∩ ker(D_i − I) ∩ ker A_j.
 
@@ -80,7 +80,7 @@ def fixed_spaces(
 
     Args:
         matrices: D_i of each problem, orthogonal; k may be 0.
-        derivations: A_j of each problem, skew; a may be 0.
+        derivations: A_j of each problem, such as skew matrices; a may be 0.
 
     Returns:
         For each problem a basis whose ``largest_null`` is the worst ‖D_i v − v‖ and ‖A_j v‖ over it.
@@ -100,11 +100,11 @@ def fixed_spaces(
         null = squares < _NULL_SQUARE
         smallest = float(squares[~null].min(initial=1.0))
         basis = _fixed_signs(columns[:, null])
-        moves = np.concatenate([one @ basis - basis, rates @ basis])
-        worst = float(np.linalg.norm(moves, axis=1).max(initial=0.0))
+        moves = [np.linalg.norm(moved, axis=1) for moved in (one @ basis - basis, rates @ basis)]
+        worst = max(float(norms.max(initial=0.0)) for norms in moves)
         if smallest < _KEPT_SQUARE or worst > _NULL_RESIDUAL:
-            rows = np.concatenate([one - np.eye(m), rates])
-            spaces.append(null_space(rows.reshape(-1, m)))
+            rows = np.concatenate([(one - np.eye(m)).reshape(-1, m), rates.reshape(-1, m)])
+            spaces.append(null_space(rows))
         else:
             spaces.append(NullSpace(basis, worst, smallest**0.5))
     return spaces

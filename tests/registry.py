@@ -399,6 +399,8 @@ ROUTES = {
         "{±1} wr S_3 on sets",
     ),
     "motif": ("S_4 on graphs",),
+    "harmonic": tuple(f"{name} on a sphere" for name in ("S_3", "S_2 x S_1 x S_2", "{±1}^3", "B_3")),
+    "coupled": ("S_2 x glide on sets", "S_2 x T on sets", "S_2 x C3 on molecules"),
     "chain": ("A_5", "B_3", "p2gg", "Frobenius 20", "icosahedral on a sphere"),
     "averaging": tuple(name for name in PAIRS if name not in ON_OTHERS),
 }
@@ -416,7 +418,12 @@ PAIRS_AND_ROUTES = [
     if X64
     or (name in IN_FLOAT32 and route == ("orbits" if name in BY_ORBITS else "generators"))
     or (route, name)
-    in (("multiset", "S_2 x S_1 x S_2"), ("multiset", "{±1} wr S_3 on sets"), ("motif", "S_4 on graphs"))
+    in (
+        ("multiset", "S_2 x S_1 x S_2"),
+        ("multiset", "{±1} wr S_3 on sets"),
+        ("motif", "S_4 on graphs"),
+        ("coupled", "S_2 x T on sets"),
+    )
 ]
 
 

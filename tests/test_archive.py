@@ -149,8 +149,8 @@ def test_a_header_that_does_not_fit_its_arrays_is_refused(stored, change):
         sj.load(stored)
 
 
-def test_only_models_are_saved(tmp_path):
-    with pytest.raises(TypeError, match=r"model: expected a fitted model and got a PermutationGroup"):
+def test_only_models_and_bases_are_saved(tmp_path):
+    with pytest.raises(TypeError, match=r"model: expected a fitted model or a basis and got a Perm"):
         jaxtyping_free(sj.save)(tmp_path / "model.npz", sj.symmetric_group(2))
 
 

@@ -182,6 +182,91 @@ def _level(rows: list[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> Si
     )
 
 
+def closed_multisets(
+    rows: Sequence[Int[np.ndarray, "_ _"]], num_labels: int
+) -> tuple[Multisets, list[Int[np.ndarray, " _"]]]:
+    """Some multisets and all that they contain: of the others none. For the scan alone.
+
+    Args:
+        rows: multisets of 0, 1, 2, … labels, each an ascending row of labels.
+        num_labels: q.
+
+    Returns:
+        The index, whose levels have no tables for power sums, and where it has each of the ``rows``.
+
+    Raises:
+        ValueError: more than 1,000,000 multisets.
+
+    Cost: Σ_s |distinct(s)|·log, in NumPy.
+
+    >>> import numpy as np
+    >>> from symjax_learn.algebra.multisets import closed_multisets
+    >>> none = [np.zeros((0, size), int) for size in (0, 1)]
+    >>> index, places = closed_multisets([*none, np.asarray([[0, 2], [2, 2]])], 3)
+    >>> index.counts.tolist(), places[2].tolist()
+    ([[0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1], [0, 0, 2]], [3, 4])
+    """
+    found: list[np.ndarray] = []
+    places: list[np.ndarray] = []
+    updates: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    contained = np.zeros((0, len(rows) - 1), np.int32)
+    total = 1
+    for size in range(len(rows) - 1, 0, -1):
+        asked = np.asarray(rows[size], np.int32).reshape(-1, size)
+        level, place = _distinct_rows(np.concatenate([asked, contained]))
+        if updates:
+            updates[-1] = (place[len(asked) :], *updates[-1][1:])
+        total += len(level)
+        if total > MAX_MULTISETS:
+            raise ValueError(
+                f"rows: they contain more than {MAX_MULTISETS:,} multisets; give fewer or smaller ones."
+            )
+        row, column = np.nonzero(np.diff(level, axis=1, prepend=-1))  # the first of equal labels
+        kept = np.arange(size - 1) + (np.arange(size - 1) >= column[:, None])
+        contained = np.take_along_axis(level[row], kept, axis=1)
+        last = np.append(row[1:] != row[:-1], True)[: len(row)]
+        found.append(level)
+        places.append(place[: len(asked)])
+        updates.append((np.zeros(len(row), np.int64), level[row, column], row, last))
+    starts = np.cumsum([0, 1, *(len(level) for level in found[::-1])])
+    levels = []
+    for size, (removed, label, row, last) in enumerate(updates[::-1]):
+        removed = removed + starts[size]
+        none = np.zeros(0)
+        levels.append(
+            SizeTables(
+                parents=_integers(removed[last]),
+                labels=_integers(label[last]),
+                removed=_integers(removed),
+                label=_integers(label),
+                row=_integers(row),
+                part=_integers(none),
+                rest=_integers(none),
+                coefficient=jnp.asarray(none, float),
+                pair_row=_integers(none),
+            )
+        )
+    counts = np.zeros((total, num_labels), np.int8 if len(rows) < 128 else np.int32)
+    for level, start in zip(found[::-1], starts[1:], strict=False):
+        np.add.at(counts, (np.arange(start, start + len(level))[:, None], level), 1)
+    factorials = np.asarray([math.sqrt(math.factorial(i)) for i in range(len(rows))])
+    roots = np.prod(factorials[counts], axis=1)
+    index = Multisets(
+        jnp.asarray(counts), jnp.asarray(roots, float), tuple(levels), tuple(starts.tolist())
+    )
+    where = [np.zeros(len(rows[0]), np.int64)]
+    where += [place + start for place, start in zip(places[::-1], starts[1:], strict=False)]
+    return index, where
+
+
+def _distinct_rows(rows: Int[np.ndarray, "s k"]) -> tuple[np.ndarray, Int[np.ndarray, " s"]]:
+    """The distinct ones, lexicographic, and which one each is."""
+    whole = np.ascontiguousarray(rows, ">i4")  # as bytes they are in the same order
+    names = whole.view(np.dtype((np.void, 4 * rows.shape[1])))[:, 0]
+    _, first, place = np.unique(names, return_index=True, return_inverse=True)
+    return rows[first], place.reshape(-1)
+
+
 def _without(labels: tuple[int, ...], part: dict[int, int]) -> tuple[int, ...]:
     """The multiset difference."""
     left = dict(part)
@@ -194,7 +279,7 @@ def _without(labels: tuple[int, ...], part: dict[int, int]) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def _integers(values: Sequence[int]) -> Int[Array, " _"]:
+def _integers(values: Sequence[int] | np.ndarray) -> Int[Array, " _"]:
     return jnp.asarray(np.asarray(values, np.int32))
 
 
@@ -309,28 +394,23 @@ def _norms(index: Multisets, count: Array) -> Array:
 
 
 def _by_scan(index: Multisets, points: Array) -> Array:
-    """T_s, one point after the other. Each size from the smaller ones before the update."""
-
-    def add(totals: tuple[Array, ...], point: Array) -> tuple[tuple[Array, ...], None]:
-        whole = jnp.concatenate(totals)
-        updated = [totals[0]]
-        for level, total in zip(index.levels, totals[1:], strict=True):
-            gain = whole[level.removed] * point[level.label]
-            updated.append(
-                total
-                + jax.ops.segment_sum(
-                    gain, level.row, num_segments=total.shape[0], indices_are_sorted=True
-                )
-            )
-        return tuple(updated), None
-
-    batch = points.shape[-1]
-    start = (
-        jnp.ones((1, batch), points.dtype),
-        *(jnp.zeros((len(level.parents), batch), points.dtype) for level in index.levels),
+    """T_s, one point after the other: of every size from the smaller ones before the update."""
+    start = jnp.zeros((index.num_multisets, points.shape[-1]), points.dtype).at[0].set(1)
+    if not index.levels:
+        return start
+    removed = jnp.concatenate([level.removed for level in index.levels])
+    label = jnp.concatenate([level.label for level in index.levels])
+    row = jnp.concatenate(
+        [level.row + first for level, first in zip(index.levels, index.starts[1:], strict=False)]
     )
-    totals, _ = jax.lax.scan(add, start, points)
-    return jnp.concatenate(totals)
+
+    def add(totals: Array, point: Array) -> tuple[Array, None]:
+        gain = totals[removed] * point[label]
+        return totals + jax.ops.segment_sum(
+            gain, row, num_segments=index.num_multisets, indices_are_sorted=True
+        ), None
+
+    return jax.lax.scan(add, start, points)[0]
 
 
 def _by_power_sums(index: Multisets, points: Array) -> Array:

@@ -11,7 +11,9 @@ from jaxtyping import Array, Float
 
 from symjax_learn._types import Element, FloatArray, Key, as_array
 from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.algebra.lie import LieGroup
 from symjax_learn.algebra.matrices import MatrixGroup
+from symjax_learn.algebra.products import ProductGroup
 from symjax_learn.geometry.product import Product
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.torus import Torus
@@ -204,7 +206,7 @@ class Action(eqx.Module):
             @eqx.filter_jit
             def rate(a: Element, values: Values, points: Array) -> Array:
                 def moved(time: Array) -> Array:
-                    g = self.group.exponential(jax.tree.map(lambda leaf: -time * leaf, a))
+                    g = _near_identity(self.group, jax.tree.map(lambda leaf: -time * leaf, a))
                     return values(_act(self, g, points))
 
                 return jax.jvp(moved, (jnp.zeros(()),), (jnp.ones(()),))[1]
@@ -224,6 +226,19 @@ def _act(action: Action, g: Element, points: Array) -> Array:
     if action.user_act is not None:
         return _vectorized(action, action.user_act, g, points)
     return move(action.space, action.group, g, points)
+
+
+def _near_identity(group: AbstractGroup, a: Element) -> Element:
+    """exp(a) to first order: where only a derivative at 0 is wanted, no exponential is compiled."""
+    match group:
+        case LieGroup():
+            return group.identity + jnp.asarray(a, float)
+        case ProductGroup():
+            return tuple(
+                factor.identity if part is None else _near_identity(factor, part)
+                for factor, part in zip(group.factors, a, strict=True)
+            )
+    return group.exponential(a)
 
 
 def _part_matrices(

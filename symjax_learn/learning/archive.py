@@ -1,4 +1,4 @@
-"""Models on disk: one .npz of plain arrays, with a JSON header that names constructors. No pickle."""
+"""Models and bases on disk: one .npz of plain arrays, with a JSON header of constructors. No pickle."""
 
 import dataclasses
 import inspect
@@ -58,9 +58,15 @@ from symjax_learn.geometry.torus import PlaneWaveKernels, PlaneWaveSums, Torus
 from symjax_learn.geometry.zonal import ZonalKernels
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.basis import Certificate, InvariantBasis, LinearCombinations
+from symjax_learn.invariants.routes.coupled import CoupledFunctions
 from symjax_learn.invariants.routes.motif import MotifFunctions
 from symjax_learn.invariants.routes.multiset import MultisetFunctions
 from symjax_learn.invariants.routes.orbit_sums import OrbitSums
+from symjax_learn.invariants.symmetric_tables import (
+    BlockProducts,
+    PowerSumProducts,
+    SymmetricPolynomials,
+)
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 
 FORMAT = "symjax_learn.model"
@@ -75,12 +81,14 @@ _CONSTRUCTORS: tuple[type, ...] = (
     BallHarmonics,
     BallKernels,
     Block,
+    BlockProducts,
     Box,
     Certificate,
     CharacterKernels,
     Characters,
     CosineKernels,
     CosineProducts,
+    CoupledFunctions,
     DiscreteSpace,
     FactorProducts,
     FramePolynomials,
@@ -113,6 +121,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     PlaneWaveKernels,
     PlaneWaveSums,
     PointProducts,
+    PowerSumProducts,
     Precise,
     Product,
     ProductGroup,
@@ -133,6 +142,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SphericalHarmonics,
     Step,
     Stiefel,
+    SymmetricPolynomials,
     TabulatedFunctions,
     Torus,
     TorusSampler,
@@ -161,12 +171,18 @@ _READING_ERRORS = (
 _MAX_DECIMAL_BITS = 4096
 
 
-def save(path: str | os.PathLike[str], model: SpectralModel | KernelModel) -> None:
-    """Write a model to one file, atomically: the file is whole or absent.
+# What is stored by itself.
+Stored = SpectralModel | KernelModel | InvariantBasis
+
+
+def save(path: str | os.PathLike[str], model: Stored) -> None:
+    """Write a model, or a basis, to one file, atomically: the file is whole or absent.
+
+    A basis that took long to build is built once, and read wherever it is wanted again.
 
     Args:
         path: where; an existing file is replaced.
-        model: with concrete arrays.
+        model: a fitted model or a basis, with concrete arrays.
 
     Raises:
         TypeError: a part cannot be stored: a user's own ``act``, or a traced array.
@@ -179,8 +195,8 @@ def save(path: str | os.PathLike[str], model: SpectralModel | KernelModel) -> No
     >>> bool((sj.load(path)(x) == model(x)).all())
     True
     """
-    if not isinstance(model, SpectralModel | KernelModel):
-        raise TypeError(f"model: expected a fitted model and got a {type(model).__name__}.")
+    if not isinstance(model, Stored):
+        raise TypeError(f"model: expected a fitted model or a basis and got a {type(model).__name__}.")
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(model, arrays, "model")
     header = json.dumps({"format": FORMAT, "version": VERSION, "model": tree}).encode()
@@ -196,10 +212,8 @@ def save(path: str | os.PathLike[str], model: SpectralModel | KernelModel) -> No
         raise
 
 
-def load(
-    path: str | os.PathLike[str], *, constructors: Sequence[type] = ()
-) -> SpectralModel | KernelModel:
-    """Read a model that :func:`save` wrote; it predicts bitwise the same.
+def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> Any:
+    """Read a model or a basis that :func:`save` wrote; its values are bitwise the same.
 
     Args:
         path: the file.
@@ -237,21 +251,28 @@ def load(
     known = {cls.__name__: cls for cls in (*_CONSTRUCTORS, *constructors)}
     try:
         model = _decode(header["model"], arrays, known)
-        whole = model.coefficients.shape[0] == _num_terms(model)
+        whole = _is_whole(model)
     except _RefusedError as error:
         raise ValueError(f"path: {os.fspath(path)!r} {error}") from None
     except _READING_ERRORS as error:
         raise ValueError(
             f"path: {os.fspath(path)!r} holds a damaged model ({error!r}); save the model again."
         ) from error
-    if not isinstance(model, SpectralModel | KernelModel) or not whole:
+    if not whole:
         raise ValueError(f"path: {os.fspath(path)!r} holds no whole model; save the model again.")
     return model
 
 
-def _num_terms(model: Any) -> int:
-    """Of the sum that a model is: its functions, or its samples."""
-    return len(model.centers) if isinstance(model, KernelModel) else model.basis.num_functions
+def _is_whole(model: Any) -> bool:
+    """Whether it is a model of as many coefficients as the sum that it is has terms, or a basis."""
+    match model:
+        case KernelModel():
+            return model.coefficients.shape[0] == len(model.centers)
+        case SpectralModel():
+            return model.coefficients.shape[0] == model.basis.num_functions
+        case InvariantBasis():
+            return model.eigenvalues.shape == (model.num_functions,)
+    return False
 
 
 class _RefusedError(Exception):

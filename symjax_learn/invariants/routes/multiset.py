@@ -100,31 +100,37 @@ class MultisetFunctions(AbstractSetFunctions):
         Cost: as :func:`~symjax_learn.algebra.multisets.monomial_symmetric`; of padded sets by the scan.
         """
         if isinstance(points, PaddedSets):
-            return self._padded_rows(points)
+            return padded_columns(self.index, self._features, points, self.num_points)[self.places]
         features = self._features(points, self.num_points)
         method = best_method(self.index, self.num_points)
         return symmetric_columns(self.index, features, False, method)[self.places]
-
-    def _padded_rows(self, sets: PaddedSets) -> Float[Array, "D batch"]:
-        present, shape = sets.present[..., None], sets.points.shape
-        # What is absent may be anything, its functions and their derivatives too.
-        rows = jnp.where(present, sets.points.reshape(*sets.present.shape, -1), 0)
-        features = self._features(rows.reshape(shape), sets.present.shape[1])
-        marked = jnp.concatenate(
-            [jnp.where(present, features, 0), present.astype(features.dtype)], axis=-1
-        )
-        counts = sets.present.sum(axis=1, dtype=jnp.int32)
-        factors = size_factors(
-            self.num_points, counts, self.index.max_size, sets.normalization, features.dtype
-        )
-        values = symmetric_columns(self.index, marked, True, "scan")
-        return (values * factors[self.index.sizes])[self.places]
 
     def _features(self, points: Array, num_points: int) -> Float[Array, "batch n q"]:
         """The functions of each point but the constant."""
         batch = points.shape[0]
         single = self.table.rows(points.reshape(batch * num_points, *self.point_shape))[1:]
         return single.reshape(-1, batch, num_points).transpose(1, 2, 0)
+
+
+def padded_columns(
+    index: Multisets, features: Callable[[Array, int], Array], sets: PaddedSets, num_points: int
+) -> Array:
+    """The functions m_s/√N_s on sets of unequal sizes, by the scan: ``(S, batch)``.
+
+    Args:
+        index: the multisets s.
+        features: ``features(points, n')``, of each point, ``(batch, n', q)``, real or complex.
+        sets: the points.
+        num_points: n.
+    """
+    present, shape = sets.present[..., None], sets.points.shape
+    # What is absent may be anything, its functions and their derivatives too.
+    rows = jnp.where(present, sets.points.reshape(*sets.present.shape, -1), 0)
+    found = features(rows.reshape(shape), sets.present.shape[1])
+    marked = jnp.concatenate([jnp.where(present, found, 0), present.astype(found.dtype)], axis=-1)
+    counts = sets.present.sum(axis=1, dtype=jnp.int32)
+    factors = size_factors(num_points, counts, index.max_size, sets.normalization, sets.dtype)
+    return symmetric_columns(index, marked, True, "scan") * factors[index.sizes].astype(found.dtype)
 
 
 def blocks_of(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
@@ -134,16 +140,16 @@ def blocks_of(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
             return [Block(space.space, space.num_points, group.inner)]
         order, moving = shares(space, group)
         assert order.group is not None
-        return None if moving.group is not None else _ordered(space.space, order.group)
+        return None if moving.group is not None else ordered_blocks(space.space, order.group)
     if isinstance(space, Torus | Box | Gaussian | Hypercube) and _alike(space, 1) is not None:
         return _coordinates(space, group)
     return None
 
 
-def _ordered(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
+def ordered_blocks(space: AbstractSpace, group: AbstractGroup) -> list[Block] | None:
     """Of permutations of points alone."""
     if isinstance(group, ProductGroup):
-        found = [_ordered(space, factor) for factor in group.factors]
+        found = [ordered_blocks(space, factor) for factor in group.factors]
         return None if None in found else [block for part in found for block in part or []]
     if not isinstance(group.sampler, YoungSampler):
         return None
