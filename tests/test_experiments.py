@@ -274,6 +274,19 @@ def test_many_coordinates_are_learned_by_invariant_functions_alone(tmp_path):
     assert "S_20 on T^20: invariant eigenfunctions 6 of 801 (|k|² ≤ 2)" in text
 
 
+def test_the_frozen_results_still_learn_in_a_hundred_coordinates_where_kernel_ridge_does_not():
+    results = load_results(FROZEN / "many_coordinates")
+    last, size = results["dimensions"].tolist().index(100), results["sizes"].tolist().index(500)
+    error = results["error"][last, :, size].mean(axis=1)
+    assert results["num_invariant"][last, -1] == 40
+    assert results["num_ambient"][last, -1] == 78_768_528_041
+    assert (error[0] < 0.1).all()
+    # A fifth of one target is more than a linear function of the cosines; the others are that wholly.
+    linear = results["targets"] == "exponential"
+    assert (error[1:, ~linear] > 0.9).all()
+    assert (error[1:, linear] > 0.15).all()
+
+
 def test_pairs_are_summed_as_written():
     import jax
 
