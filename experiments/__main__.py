@@ -15,10 +15,12 @@ from experiments import (
     compute_cost,
     foundation,
     geometry,
+    many_coordinates,
     methane,
     quickstart,
     sample_complexity,
     specavg_torus,
+    structured_gain,
 )
 from experiments.configs import check_choices, configured
 from experiments.storage import Store
@@ -31,6 +33,8 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "structured_gain": structured_gain,
+    "many_coordinates": many_coordinates,
     "methane": methane,
 }
 

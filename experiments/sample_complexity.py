@@ -171,12 +171,17 @@ class _Problem:
 
 
 def predicted_risk(
-    spectrum: np.ndarray, truth: np.ndarray, num_samples: np.ndarray | float, noise: float
+    spectrum: np.ndarray,
+    truth: np.ndarray,
+    num_samples: np.ndarray | float,
+    noise: float,
+    multiplicities: np.ndarray | float = 1.0,
 ) -> np.ndarray:
     """For each number of samples, the least risk over penalties of ridge, from its spectrum alone.
 
     With the effective penalty κ, γ = (1/n) Σ (μ/(μ + κ))² and nη = κ(n − Σ μ/(μ + κ)) ≥ 0:
     R = (Σ (κ/(μ + κ))² c² + σ²γ)/(1 − γ). The first function, the constant, is not penalized (μ = ∞).
+    With ``multiplicities`` each entry is a level of so many functions, and |c| the norm on it.
 
     References:
         A. Canatar, B. Bordelon, C. Pehlevan, *Spectral bias and task-model alignment explain
@@ -185,9 +190,10 @@ def predicted_risk(
     kappa = np.geomspace(1e-9, 1e3, 400)[:, None] * spectrum[1:].max()
     shrunk = spectrum[1:] / (spectrum[1:] + kappa)
     n = np.asarray(num_samples)[..., None]
-    gamma = (1 + (shrunk**2).sum(axis=1)) / n
+    each = np.broadcast_to(multiplicities, spectrum.shape)[1:]
+    gamma = (1 + shrunk**2 @ each) / n
     bias = ((1 - shrunk) ** 2 * truth[1:] ** 2).sum(axis=1)
-    allowed = 1 + shrunk.sum(axis=1) < n
+    allowed = 1 + shrunk @ each < n
     gamma = np.where(allowed, gamma, 0.0)
     return np.where(allowed, (bias + noise**2 * gamma) / (1 - gamma), np.inf).min(axis=-1)
 

@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
-from paper_figures import compute_cost, methane, quickstart, sample_complexity, specavg_torus
+from paper_figures import (
+    compute_cost,
+    many_coordinates,
+    methane,
+    quickstart,
+    sample_complexity,
+    specavg_torus,
+    structured_gain,
+)
 
 FIGURES = {
     "quickstart": quickstart,
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "structured_gain": structured_gain,
+    "many_coordinates": many_coordinates,
     "methane": methane,
 }
 
