@@ -103,7 +103,7 @@ def invariants_of(constraints, sizes):
         powers = [
             symmetric_power(one.elements[i], size) for one, size in zip(constraints, sizes, strict=True)
         ]
-        rows.append(tensor_product(powers) - np.eye(np.prod(total)))
+        rows.append(tensor_product(powers) - np.eye(int(np.prod(total))))
     frames = [
         symmetric_power(one.vectors.astype(complex), size)
         for one, size in zip(found, sizes, strict=True)

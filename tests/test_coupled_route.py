@@ -263,7 +263,7 @@ def test_a_users_own_act_is_refused():
 
 def test_too_much_is_refused_in_numbers(monkeypatch):
     space = sj.Sets(sj.Sphere(2), 6)
-    group = sj.direct_product(sj.symmetric_group(6), sj.point_group("C2"))
+    group = sj.direct_product(sj.symmetric_group(6), sj.point_group("T"))
     monkeypatch.setattr("symjax_learn.algebra.couplings.MAX_STATES", 5)
     with pytest.raises(
         ValueError, match=r"max_eigenvalue or max_functions: \d+ states .* at most 5 are"
