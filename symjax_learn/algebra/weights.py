@@ -190,7 +190,7 @@ def labels(constraints: Constraints, family: Family) -> Labels:
     >>> import numpy as np
     >>> from symjax_learn.algebra.weights import Constraints, commuting_family, labels
     >>> turn = Constraints(np.zeros((0, 2, 2)), np.asarray([[[0.0, -1.0], [1.0, 0.0]]]))
-    >>> labels(turn, commuting_family([turn])).weights.tolist()
+    >>> labels(turn, commuting_family([turn])).weights.round(3).tolist()
     [[1.0], [-1.0]]
     """
     rates = constraints.derivations[family.derivations]
