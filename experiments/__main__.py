@@ -15,6 +15,7 @@ from experiments import (
     compute_cost,
     foundation,
     geometry,
+    methane,
     quickstart,
     sample_complexity,
     specavg_torus,
@@ -30,6 +31,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "methane": methane,
 }
 
 

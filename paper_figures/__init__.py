@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from paper_figures import compute_cost, quickstart, sample_complexity, specavg_torus
+from paper_figures import compute_cost, methane, quickstart, sample_complexity, specavg_torus
 
 FIGURES = {
     "quickstart": quickstart,
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "methane": methane,
 }
 
 

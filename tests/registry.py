@@ -399,6 +399,7 @@ ROUTES = {
         "{±1} wr S_3 on sets",
     ),
     "motif": ("S_4 on graphs",),
+    "harmonic": tuple(f"{name} on a sphere" for name in ("S_3", "S_2 x S_1 x S_2", "{±1}^3", "B_3")),
     "coupled": ("S_2 x glide on sets", "S_2 x T on sets", "S_2 x C3 on molecules"),
     "chain": ("A_5", "B_3", "p2gg", "Frobenius 20", "icosahedral on a sphere"),
     "averaging": tuple(name for name in PAIRS if name not in ON_OTHERS),

@@ -103,3 +103,16 @@ def test_long_lists_of_levels_take_no_time_and_high_dimensions_fit():
         assert sj.eigenbasis(space, max_functions=900).num_functions == 801
     unnamed = sj.invariant_basis(sj.Torus(9), sj.alternating_group(9), max_functions=20)
     assert (unnamed.num_functions, unnamed.certificate.source) == (17, "orbits")
+
+
+def test_a_product_that_moves_every_point_is_counted_by_its_factors():
+    """O(3) and a sign on S² × [0, 1]: as many as the constraints of generators and rates leave."""
+    space = sj.Sets(sj.Product(sj.Sphere(2), sj.Box(1)), 2)
+    moving = sj.direct_product(sj.orthogonal_group(3), sj.sign_group(1))
+    group = sj.direct_product(sj.symmetric_group(2), moving)
+    basis = sj.invariant_basis(space, group, max_eigenvalue=12, route="lie")
+    assert basis.certificate.source == "molien"
+    assert basis.num_functions == sj.invariant_count(space, group, 12)
+    # 1; x·y of degree 1 (eigenvalue 4); of degree 2 (12); a cosine of one point times that of the
+    # other is even under the sign, of eigenvalue 2π² beyond the bound.
+    assert basis.num_functions == 3

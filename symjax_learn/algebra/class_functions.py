@@ -1,18 +1,23 @@
 """Averages of class functions over compact Lie groups: Weyl's integration formula on a grid."""
 
+import math
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
+from symjax_learn._types import Element
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.lie import RotationSampler, TorusSampler
+from symjax_learn.algebra.products import ProductGroup
 from symjax_learn.algebra.series import plus_minus, units
 
 # Points of a grid: more are refused.
 _MAX_POINTS = 100_000
 
-Quadrature = tuple[Float[np.ndarray, "k d d"], Float[np.ndarray, " k"]]
+# Elements with one leading axis, and their weights.
+Quadrature = tuple[Element, Float[np.ndarray, " k"]]
 
 
 def class_quadrature(group: AbstractGroup, degree: int) -> Quadrature | None:
@@ -24,12 +29,12 @@ def class_quadrature(group: AbstractGroup, degree: int) -> Quadrature | None:
     :func:`~symjax_learn.algebra.series.orthogonal_series`.
 
     Args:
-        group: SO(n), O(n), or a torus of matrices.
+        group: SO(n), O(n), a torus of matrices, or a direct product of these and of finite groups, of
+            which all elements are taken.
         degree: ≥ 0.
 
     Returns:
-        The elements ``(K, d, d)`` and weights of sum 1; ``None`` for other groups, and for more than
-        10^5 points.
+        K elements and weights of sum 1; ``None`` for other groups, and for more than 10^5 points.
 
     Cost: about (degree + n)^⌊n/2⌋ points.
 
@@ -43,6 +48,8 @@ def class_quadrature(group: AbstractGroup, degree: int) -> Quadrature | None:
     >>> [round(float(weights @ traces**k)) for k in range(5)]  # invariant forms of k vectors
     [1, 0, 1, 1, 3]
     """
+    if isinstance(group, ProductGroup):
+        return _on_factors(group.factors, degree)
     sampler = group.sampler
     if isinstance(sampler, TorusSampler):
         return _on_torus(sampler, degree)
@@ -62,6 +69,30 @@ def class_quadrature(group: AbstractGroup, degree: int) -> Quadrature | None:
         assert found is not None
         others, other_weights = found
     return np.concatenate([elements, others]), np.concatenate([weights, other_weights]) / 2
+
+
+def _on_factors(factors: Sequence[AbstractGroup], degree: int) -> Quadrature | None:
+    """All combinations of elements of the factors."""
+    found: list[Quadrature] = []
+    for factor in factors:
+        if factor.order <= _MAX_POINTS:
+            elements = factor.elements()
+            count = int(factor.order)
+            found.append((elements, np.full(count, 1 / count)))
+        elif (one := class_quadrature(factor, degree)) is not None:
+            found.append(one)
+        else:
+            return None
+    sizes = [len(weights) for _, weights in found]
+    if math.prod(sizes) > _MAX_POINTS:
+        return None
+    places = np.indices(sizes).reshape(len(sizes), -1)
+    elements = tuple(
+        jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], one)
+        for (one, _), rows in zip(found, places, strict=True)
+    )
+    chosen = [weights[rows] for (_, weights), rows in zip(found, places, strict=True)]
+    return elements, np.prod(chosen, axis=0)
 
 
 def _on_rotations(

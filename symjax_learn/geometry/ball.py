@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -22,7 +22,7 @@ from symjax_learn.geometry.spaces import (
     checked_points,
 )
 from symjax_learn.geometry.spectra import RELATIVE
-from symjax_learn.geometry.sphere import Sphere, SphericalHarmonics, harmonic_dimension
+from symjax_learn.geometry.sphere import Sphere, harmonic_dimension
 from symjax_learn.geometry.zonal import ZonalKernels, inner, unit_vectors, zonal_kernels
 
 # Beyond this κ the polynomials of the radial functions leave the range of float32 near the origin.
@@ -60,7 +60,7 @@ class BallHarmonics(AbstractFunctions):
         radius: of the ball.
     """
 
-    harmonics: SphericalHarmonics
+    harmonics: AbstractFunctions
     coefficients: Float[Array, "l k n"]
     slopes: Float[Array, "n l"]
     offsets: Float[Array, "n l"]
@@ -233,17 +233,29 @@ class Ball(AbstractSpace):
 
     def functions(self, levels: Sequence[Level]) -> BallHarmonics:
         """The eigenfunctions of these levels."""
+        sphere = Sphere(self.dimension - 1)
+        degrees = sorted({level_indices(level)[0] for level in levels})
+        sizes = {degree: harmonic_dimension(sphere.dimension, degree) for degree in degrees}
+        harmonics = [Level(0.0, sizes[degree], degree) for degree in degrees]
+        return self.functions_of(levels, sphere.functions(harmonics), sizes)
+
+    def functions_of(
+        self, levels: Sequence[Level], harmonics: AbstractFunctions, sizes: Mapping[int, int]
+    ) -> BallHarmonics:
+        """The radial functions of these levels, times these harmonics of their degrees.
+
+        Args:
+            levels: of :meth:`levels`.
+            harmonics: r^l Y, orthonormal on the sphere, by degree.
+            sizes: how many there are of each degree that occurs.
+        """
         table = self._radial_table(levels)
         degrees, num_roots = table.degrees, table.coefficients.shape[1]
-        harmonics = [
-            Level(0.0, harmonic_dimension(self.dimension - 1, degree), degree) for degree in degrees
-        ]
-        sizes = [level.multiplicity for level in harmonics]
-        starts = list(itertools.accumulate(sizes, initial=0))
-        shells = [np.full(sizes[row], row * num_roots + column) for row, column in table.places]
+        starts = list(itertools.accumulate((sizes[degree] for degree in degrees), initial=0))
+        shells = [np.full(sizes[degrees[row]], row * num_roots + column) for row, column in table.places]
         angles = [np.arange(starts[row], starts[row + 1]) for row, _ in table.places]
         return BallHarmonics(
-            harmonics=Sphere(self.dimension - 1).functions(harmonics),
+            harmonics=harmonics,
             coefficients=jnp.asarray(table.coefficients, float),
             slopes=jnp.asarray(table.slopes, float),
             offsets=jnp.asarray(table.offsets, float),

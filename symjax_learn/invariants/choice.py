@@ -10,6 +10,7 @@ from symjax_learn.invariants.basis import Invariants
 from symjax_learn.invariants.count import level_counts
 from symjax_learn.invariants.operators import MAX_DENSE, has_operator
 from symjax_learn.invariants.routes.coupled import coupled_invariants, coupled_products
+from symjax_learn.invariants.routes.harmonic import harmonic_invariants, permuted_coordinates
 from symjax_learn.invariants.routes.motif import graph_products, motif_invariants
 from symjax_learn.invariants.routes.multiset import (
     Elsewhere,
@@ -18,10 +19,9 @@ from symjax_learn.invariants.routes.multiset import (
 )
 from symjax_learn.invariants.signed import permutes_functions
 
-# Up to so many eigenfunctions the general routes are the quickest to compile.
+# Up to so many eigenfunctions the general routes are the quickest: orbits, and null spaces.
 _FEW_EIGENFUNCTIONS = 50_000
-# Null spaces of eigenspaces so small are the simplest.
-_FEW_DIMENSIONS = 300
+_FEW_CONSTRAINED = 2_000
 _GENERAL = ("orbits", "generators", "lie", "chain", "subset", "averaging")
 
 
@@ -34,14 +34,14 @@ class Structure(NamedTuple):
         build: the invariants up to the last of these levels; those of parts by the last argument.
         kind: of its pairs, in words.
         because: the reason to take it.
-        least: ``auto`` leaves pairs to other routes whose largest eigenspace is not larger than this.
+        above: ``auto`` takes it beyond so many eigenfunctions.
     """
 
     fits: Callable[[Action, Sequence[Level]], int]
     build: Callable[[Action, Sequence[Level], Elsewhere], Invariants]
     kind: str
     because: str
-    least: int = 0
+    above: int = 0
 
 
 # In the order in which ``auto`` asks them.
@@ -52,6 +52,14 @@ STRUCTURED: dict[str, Structure] = {
         "a group that permutes points of a set, or coordinates of a cubic torus, a box, a hypercube or "
         "a Gaussian space (S_n, with signs, Young subgroups, wreath products and their direct products)",
         "the group permutes points or coordinates, whose multisets are few",
+    ),
+    "harmonic": Structure(
+        permuted_coordinates,
+        harmonic_invariants,
+        "a sphere or a ball whose coordinates are permuted or change signs (S_n, signs, both, Young "
+        "subgroups and their direct products)",
+        "the group permutes coordinates or their signs, so that few polynomials are harmonic",
+        _FEW_CONSTRAINED,
     ),
     "motif": Structure(
         graph_products,
@@ -65,7 +73,7 @@ STRUCTURED: dict[str, Structure] = {
         "a direct product of permutations of the points of a set (S_n, Young subgroups) and of a group "
         "that moves every point",
         "the group permutes points and moves all of them at once, which couples few states",
-        _FEW_DIMENSIONS,
+        _FEW_CONSTRAINED,
     ),
 }
 ROUTES = (*_GENERAL, *STRUCTURED)
@@ -108,9 +116,8 @@ def _is_cheaper(structure: Structure, action: Action, levels: Sequence[Level], m
     """Whether the pair fits and is counted, and its invariants cost less than all eigenfunctions do."""
     products = _fits(structure, action, levels)
     ambient = sum(level.multiplicity for level in levels)
-    if not products or not levels or (monomial and ambient <= _FEW_EIGENFUNCTIONS):
-        return False
-    if max(level.multiplicity for level in levels) <= structure.least:
+    few = max(structure.above, _FEW_EIGENFUNCTIONS if monomial else 0)
+    if not products or not levels or ambient <= few:
         return False
     counts, _ = level_counts(action, levels)
     if counts is None:

@@ -287,7 +287,7 @@ def polynomial_degree(space: AbstractSpace, level: Level) -> int | None:
             return integer_keys([level], "Gaussian")[0]
         case RotationGroup():
             return integer_keys([level], "the rotation group")[0]
-        case Labels():
+        case Labels() | Box() | Hypercube():  # finite groups alone, of which all elements are taken
             return 0
         case Product():
             degrees = [

@@ -62,6 +62,11 @@ from symjax_learn.invariants.routes.coupled import CoupledFunctions
 from symjax_learn.invariants.routes.motif import MotifFunctions
 from symjax_learn.invariants.routes.multiset import MultisetFunctions
 from symjax_learn.invariants.routes.orbit_sums import OrbitSums
+from symjax_learn.invariants.symmetric_tables import (
+    BlockProducts,
+    PowerSumProducts,
+    SymmetricPolynomials,
+)
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 
 FORMAT = "symjax_learn.model"
@@ -76,6 +81,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     BallHarmonics,
     BallKernels,
     Block,
+    BlockProducts,
     Box,
     Certificate,
     CharacterKernels,
@@ -115,6 +121,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     PlaneWaveKernels,
     PlaneWaveSums,
     PointProducts,
+    PowerSumProducts,
     Precise,
     Product,
     ProductGroup,
@@ -135,6 +142,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SphericalHarmonics,
     Step,
     Stiefel,
+    SymmetricPolynomials,
     TabulatedFunctions,
     Torus,
     TorusSampler,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond, split_rows
+from symjax_learn._chunks import CHUNK_ENTRIES, MEMORY_LIMIT, refuse_beyond, split_rows
 from symjax_learn._types import AnyArray, is_traced
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, PaddedSets
 from symjax_learn.geometry.spectra import Spectrum, sobolev
@@ -192,6 +192,16 @@ class _WeightedRows(eqx.Module):
         return features[:, :num_free], scaled, targets, weights
 
 
+class _KeptRows(eqx.Module):
+    """The same rows, evaluated before: both passes read them, and features are compiled once."""
+
+    chunks: tuple[Array, Array, Array, Array]
+
+    def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
+        """One chunk of F, A, Y, w."""
+        return jax.tree.map(lambda array: array[chunk], self.chunks)
+
+
 def _slopes(
     space: AbstractSpace, functions: AbstractFunctions, points: Array | PaddedSets
 ) -> Float[Array, "batch p D"]:
@@ -247,6 +257,8 @@ def _fit(
         gradients,
     )
     with jax.default_matmul_precision("highest"):
+        if num_chunks * length * group * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES:
+            rows = _KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
         precision = float(jnp.finfo(x.dtype).eps)
         solution = solve_ridge(rows, num_chunks, num_samples, penalty, precision, group)
     coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
