@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.linalg import block_diag, expm, null_space
+from scipy.linalg import block_diag as _block_diag
+from scipy.linalg import expm, null_space
 
 from symjax_learn.algebra.bosons import num_states, one_body, renamed, states, symmetric_power
 from symjax_learn.algebra.couplings import coupled, shell
@@ -13,6 +14,10 @@ from symjax_learn.algebra.weights import Constraints, commuting_family, invarian
 from tests.registry import X64
 
 RANDOM = np.random.default_rng(0)
+
+
+def block_diag(*blocks):
+    return np.asarray(_block_diag(*blocks))
 
 
 def tensors(num_labels, size):
@@ -90,7 +95,7 @@ def invariants_of(constraints, sizes):
     for i in range(len(constraints[0].derivations)):
         whole = np.zeros((np.prod(total), np.prod(total)))
         for place, (one, size) in enumerate(zip(constraints, sizes, strict=True)):
-            parts = [np.eye(width) for width in total]
+            parts = [np.eye(int(width)) for width in total]
             parts[place] = one_body(one.derivations[i], size).toarray().real
             whole += tensor_product(parts)
         rows.append(whole)
@@ -98,7 +103,7 @@ def invariants_of(constraints, sizes):
         powers = [
             symmetric_power(one.elements[i], size) for one, size in zip(constraints, sizes, strict=True)
         ]
-        rows.append(tensor_product(powers) - np.eye(np.prod(total)))
+        rows.append(tensor_product(powers) - np.eye(int(np.prod(total))))
     frames = [
         symmetric_power(one.vectors.astype(complex), size)
         for one, size in zip(found, sizes, strict=True)

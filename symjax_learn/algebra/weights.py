@@ -190,7 +190,7 @@ def labels(constraints: Constraints, family: Family) -> Labels:
     >>> import numpy as np
     >>> from symjax_learn.algebra.weights import Constraints, commuting_family, labels
     >>> turn = Constraints(np.zeros((0, 2, 2)), np.asarray([[[0.0, -1.0], [1.0, 0.0]]]))
-    >>> labels(turn, commuting_family([turn])).weights.tolist()
+    >>> labels(turn, commuting_family([turn])).weights.round(3).tolist()
     [[1.0], [-1.0]]
     """
     rates = constraints.derivations[family.derivations]
@@ -218,7 +218,7 @@ def labels(constraints: Constraints, family: Family) -> Labels:
             angles += [one * angle] * size
     vectors = np.concatenate(spaces, axis=1)
     if (np.arange(len(conjugates)) == conjugates).all():
-        vectors = vectors.real
+        vectors = np.real(vectors)
     else:
         others = constraints.derivations[family.other_derivations]
         vectors = vectors * _phases(vectors, np.asarray(conjugates), others)
@@ -267,11 +267,11 @@ def _phases(
 
 def _without_noise(matrices: np.ndarray) -> np.ndarray:
     """Zeros in the place of rounding, so that what is not coupled is seen not to be."""
-    scale = np.abs(matrices).max(initial=1.0)
-    real = np.where(np.abs(matrices.real) > _NOISE * scale, matrices.real, 0.0)
-    if not np.iscomplexobj(matrices):
-        return real
-    return real + 1j * np.where(np.abs(matrices.imag) > _NOISE * scale, matrices.imag, 0.0)
+    bound = _NOISE * np.abs(matrices).max(initial=1.0)
+    real, imaginary = (
+        np.where(np.abs(part) > bound, part, 0.0) for part in (np.real(matrices), np.imag(matrices))
+    )
+    return real + 1j * imaginary if np.iscomplexobj(matrices) else real
 
 
 def _common(
@@ -306,5 +306,5 @@ def _sign(rate: Float[np.ndarray, " a"], angle: Float[np.ndarray, " k"]) -> int:
 
 def _real_basis(space: Inexact[np.ndarray, "d r"]) -> Inexact[np.ndarray, "d r"]:
     """A real orthonormal basis of a space that is its own conjugate."""
-    projector = (space @ space.conj().T).real
+    projector = np.real(space @ space.conj().T)
     return np.linalg.eigh(projector)[1][:, -space.shape[1] :].astype(complex)

@@ -138,13 +138,15 @@ def invariant_basis(
             functions of one point, where points or coordinates are permuted: nothing of the size of the
             full space is made), ``"motif"`` (copies of graphs of at most six edges, where all nodes of
             graphs are permuted), ``"harmonic"`` (harmonics among symmetric polynomials, where
-            coordinates of a sphere or a ball are permuted or change signs), ``"generators"`` (null
-            spaces of D(g) − I over the generators), ``"lie"`` (the same for a continuous group, with
-            dρ(A) over its Lie algebra), ``"chain"`` (the exact average over G from the transversals of a
-            stabilizer chain), ``"subset"`` (a few random elements, right with probability 1 − 1e-9),
-            ``"averaging"`` (all |G| elements: the oracle), or ``"auto"``: multiset where points or
-            coordinates are permuted and it evaluates faster, motif likewise, harmonic beyond 2,000
-            eigenfunctions; orbits where the group permutes the eigenfunctions up to phases; else
+            coordinates of a sphere or a ball are permuted or change signs), ``"coupled"``
+            (occupation-number states of weight zero, where the points of a set are permuted, and all of
+            them moved at once), ``"generators"`` (null spaces of D(g) − I over the generators),
+            ``"lie"`` (the same for a continuous group, with dρ(A) over its Lie algebra), ``"chain"``
+            (the exact average over G from the transversals of a stabilizer chain), ``"subset"`` (a few
+            random elements, right with probability 1 − 1e-9), ``"averaging"`` (all |G| elements: the
+            oracle), or ``"auto"``: multiset where points or coordinates are permuted and it evaluates
+            faster, motif likewise, harmonic beyond 2,000 eigenfunctions, coupled where an eigenspace is
+            larger than 300; orbits where the group permutes the eigenfunctions up to phases; else
             generators or lie; chain or subset where an eigenspace is large and D(g) is known without its
             matrix. The answer's ``reason`` says why.
         memory_limit: refuse set-up work beyond so many bytes.
@@ -156,6 +158,8 @@ def invariant_basis(
 
     Cost: ``multiset`` Σ_s 2^{|s|} over the multisets s, that is over the invariant functions;
     ``motif`` nothing but to read a table; ``harmonic`` Σ_k m_k³ for m_k partitions of the degree k;
+    ``coupled`` S³ for S states of weight zero of each product of symmetric powers of the eigenspaces of
+    one point;
     ``orbits`` O(k·D·(d + log D)) for k generators; for each level of dimension m ``generators``
     O(k·m² + m³), ``averaging`` |G|·m² + m³,
     ``chain`` the same with Σ|U_i| in the place of |G|, ``lie`` dim G·m³, ``subset`` about 40 + log₂ m

@@ -339,8 +339,8 @@ def _table(
     used_levels = space.space.levels(max((part.eigenvalue for part in points.parts), default=0.0))
     table = CoupledFunctions(
         table=space.space.functions(used_levels),
-        real=jnp.asarray(points.vectors.real, float),
-        imaginary=None if is_real else jnp.asarray(points.vectors.imag, float),
+        real=jnp.asarray(np.real(points.vectors), float),
+        imaginary=None if is_real else jnp.asarray(np.imag(points.vectors), float),
         indices=indices,
         states=tuple(jnp.asarray(row, jnp.int32) for row in rows),
         pieces=tuple(index),
