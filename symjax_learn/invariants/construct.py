@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,6 +46,7 @@ from symjax_learn.invariants.routes.orbits import (
     worst_residual,
 )
 from symjax_learn.invariants.routes.subset import subset_levels
+from symjax_learn.invariants.routes.within import coefficients_within, counts_within
 
 # More functions than this are refused where they are built one by one.
 _MAX_STRUCTURED = 1_000_000
@@ -121,6 +123,7 @@ def invariant_basis(
     max_eigenvalue: float | None = None,
     max_functions: int | None = None,
     route: str = "auto",
+    within: InvariantBasis | None = None,
     memory_limit: int = MEMORY_LIMIT,
 ) -> InvariantBasis:
     """An orthonormal basis of all eigenfunctions f with f(gx) = f(x) for every g, up to a truncation.
@@ -145,10 +148,13 @@ def invariant_basis(
             (the exact average over G from the transversals of a stabilizer chain), ``"subset"`` (a few
             random elements, right with probability 1 − 1e-9), ``"averaging"`` (all |G| elements: the
             oracle), or ``"auto"``: multiset where points or coordinates are permuted and it evaluates
-            faster, motif likewise, harmonic beyond 2,000 eigenfunctions, coupled where an eigenspace is
-            larger than 300; orbits where the group permutes the eigenfunctions up to phases; else
-            generators or lie; chain or subset where an eigenspace is large and D(g) is known without its
-            matrix. The answer's ``reason`` says why.
+            faster, motif likewise, harmonic and coupled beyond 2,000 eigenfunctions; orbits where the
+            group permutes the eigenfunctions up to phases; else generators or lie; chain or subset where
+            an eigenspace is large and D(g) is known without its matrix. The answer's ``reason`` says
+            why.
+        within: in the place of a truncation and a route, a basis on the same space, such as one by a
+            structured route: the functions of its span that this group leaves fixed as well, found and
+            counted by what generators, and other random elements, do to them at random points.
         memory_limit: refuse set-up work beyond so many bytes.
 
     Raises:
@@ -180,6 +186,16 @@ def invariant_basis(
             "and grad, and pass the basis in."
         )
     acting = as_action(space, group)
+    if within is not None:
+        if max_eigenvalue is not None or max_functions is not None or route != "auto":
+            raise ValueError(
+                "within: its truncation is that of the basis and it is a route of its own; leave out "
+                "max_eigenvalue, max_functions and route."
+            )
+        if not eqx.tree_equal(space, within.space):
+            raise ValueError(f"within: a basis on {within.space} came, and the space is {space}.")
+        with jax.ensure_compile_time_eval():
+            return _within(within, acting)
     first, _ = chosen_route(acting, route, ())
 
     def construct(levels: Sequence[Level]) -> InvariantBasis:
@@ -203,6 +219,36 @@ def invariant_basis(
     with jax.ensure_compile_time_eval():  # set-up work, also when its caller is being traced
         levels = _truncated_levels(space, max_eigenvalue, max_functions, counts)
         return construct(levels)
+
+
+def _within(basis: InvariantBasis, action: Action) -> InvariantBasis:
+    """The functions of a basis that a further group fixes, by generators; counted by random elements."""
+    found = coefficients_within(basis, action)
+    ranks = [matrix.shape[1] for matrix in found.coefficients]
+    values = np.unique(np.asarray(basis.eigenvalues, np.float64))
+    table = LinearCombinations(
+        table=basis.functions,
+        coefficients=tuple(jnp.asarray(matrix, float) for matrix in found.coefficients),
+        num_functions=sum(ranks),
+    )
+    counts = counts_within(basis, action)
+    # Rounding of values at points, not of coefficients, is what is left of their differences.
+    certificate = Certificate(sum(counts), "second_route", sum(ranks), found.gap, found.residual)
+    fixed = dataclasses.replace(
+        basis,
+        action=action,
+        functions=table,
+        eigenvalues=jnp.asarray(np.repeat(values, ranks), float),
+        route="within",
+        certificate=certificate,
+        reason=f"of the {basis.num_functions} functions of the route '{basis.route}'",
+    )
+    if counts != ranks:
+        raise ValueError(
+            f"within: generators fix {ranks} functions by eigenvalue and random elements {counts}. Are "
+            "the generators exact, and do they generate the group?"
+        )
+    return fixed
 
 
 def _count_of_level(action: Action, route: str, level: Level, memory_limit: int) -> int:
