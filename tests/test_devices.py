@@ -60,7 +60,30 @@ def doors():
     }
 
 
-DOORS = doors()
+def structured_doors():
+    """Those of the structured routes, of sets of unequal sizes, and of a fit with gradients."""
+    turned = sj.direct_product(sj.symmetric_group(2), sj.special_orthogonal_group(3))
+    cases = {
+        "harmonic": (sj.Sphere(4), sj.symmetric_group(5), 18),
+        "coupled": (sj.Sets(sj.Sphere(2), 2), turned, 12),
+        "motif": (sj.Graphs(5), sj.symmetric_group(5), 6),
+    }
+    found = {}
+    for route, (space, group, bound) in cases.items():
+        basis = sj.invariant_basis(space, group, max_eigenvalue=bound, route=route)
+        found[f"basis by {route}"] = (basis, (space.sample(jax.random.key(0), (N,)),))
+    basis = sj.invariant_basis(sj.Torus(3), sj.symmetric_group(3), max_eigenvalue=2, route="multiset")
+    x = sj.Torus(3).sample(jax.random.key(0), (N,))
+    found["sets of unequal sizes"] = (basis, (x, jnp.asarray([[True, True, False]] * N)))
+
+    def fit(x, y):
+        return sj.fit_ridge(basis, x, y, gradients=jnp.sin(x)).coefficients
+
+    found["fit_ridge with gradients"] = (fit, (x, jnp.cos(x).sum(axis=1)))
+    return found
+
+
+DOORS = doors() | structured_doors()
 
 
 def jitted(function):
