@@ -50,9 +50,10 @@ def _checked(
 ) -> Data:
     points, batch = flat
     if len(batch) != 1:
+        one = (points.points if isinstance(points, PaddedSets) else points).shape[1:]
         raise ValueError(
             f"x: expected one axis of samples before the point shape {space.point_shape}, and got "
-            f"the batch {batch}."
+            f"shape {(*batch, *one)}."
         )
     (n,) = batch
     if n == 0:
