@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import symjax_learn as sj
-from symjax_learn.invariants import construct, representation_operator
+from symjax_learn.invariants import choice, construct, representation_operator
 from symjax_learn.invariants.routes import large
 from tests.registry import EXACT, X64
 
@@ -77,7 +77,7 @@ def test_auto_says_which_route_and_why():
 def test_auto_uses_no_matrix_of_a_large_eigenspace(monkeypatch):
     space, group = sj.Gaussian(3), sj.point_group("O")
     assert sj.invariant_basis(space, group, max_functions=1).route == "generators"
-    for room in (construct, large):
+    for room in (choice, construct, large):
         monkeypatch.setattr(room, "MAX_DENSE", 20)
     basis = sj.invariant_basis(space, group, max_eigenvalue=5)
     assert space.levels(5)[-1].multiplicity == 21
