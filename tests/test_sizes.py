@@ -80,7 +80,7 @@ def test_every_size_by_all_placements(basis, normalization):
     rows = x.reshape(most, most, -1)
     few = [row[:size].reshape(1, -1, *shape[1:]) for size, row in zip(sizes, rows, strict=True)]
     expected = np.concatenate([_expected(basis, one, normalization) for one in few])
-    np.testing.assert_allclose(basis(x)[-1], expected[-1], atol=1e3 * EXACT)
+    np.testing.assert_allclose(basis(x, np.ones((most, most), bool))[-1], expected[-1], atol=1e3 * EXACT)
     mask = np.arange(most)[None] < sizes[:, None]
     order = np.asarray(jax.random.permutation(jax.random.key(1), most))
     padded = np.where(mask[..., None], rows, np.nan)[:, order].reshape(x.shape)
@@ -135,7 +135,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"mask: expected booleans .*got float64 of shape"):
         basis(x, np.ones((3, 4)))
     with pytest.raises(TypeError, match=r"points: sets of points are floating-point .*got int32"):
-        basis(np.ones((3, 7), np.int32))
+        basis(np.ones((3, 7), np.int32), np.ones((3, 7), bool))
     fixed = sj.invariant_basis(space, group, max_eigenvalue=2, route="orbits")
     with pytest.raises(
         ValueError, match=r"mask: functions of sets of unequal sizes .*'orbits'.*leave it"
@@ -143,6 +143,12 @@ def test_bad_input():
         fixed(x, np.ones((3, 4), bool))
     with pytest.raises(ValueError, match=r"points: expected shape \(\*batch, 4\)"):
         fixed(x[:, :3])
+    with pytest.raises(ValueError, match=r"points: expected shape \(\*batch, 4\)"):
+        basis(x[:, :3])  # coordinates are a set of another size only with a mask
+    sets = sj.Sets(sj.Sphere(2), 3)
+    on_sets = sj.invariant_basis(sets, sj.symmetric_group(3), max_eigenvalue=2, route="multiset")
+    with pytest.raises(ValueError, match=r"x: expected shape \(\*batch, 3, 3\)"):
+        sj.fit_ridge(on_sets, np.zeros((4, 2, 3)), np.zeros(4))
     group = sj.wreath_product(sj.symmetric_group(2), 2)
     pairs = sj.invariant_basis(space, group, max_eigenvalue=2, route="multiset")
     with pytest.raises(ValueError, match=r"points: expected shape \(\*batch, 4\)"):

@@ -106,7 +106,8 @@ class InvariantBasis(eqx.Module):
         where n' < j.
 
         Args:
-            points: ``(*batch, *point_shape)``, floating, or with another number of points.
+            points: ``(*batch, *point_shape)``, floating, or with another number of points; of
+                coordinates only together with a mask.
             mask: ``(*batch, n')``, whether a point is there, for sets of unequal sizes padded to one;
                 what is absent is not read. All, unless given.
 
@@ -137,12 +138,13 @@ class InvariantBasis(eqx.Module):
         self, points: AnyArray, mask: AnyArray | None, name: str
     ) -> tuple[Array | PaddedSets, tuple[int, ...]]:
         """Points as the table takes them, with one axis, and the batch; their structure is checked."""
-        size = self.set_size(jnp.shape(points))
-        if mask is None and size in (None, self.set_size(self.space.point_shape)):
+        size, own = self.set_size(jnp.shape(points)), self.set_size(self.space.point_shape)
+        # Another number of coordinates is too likely a mistake to be taken for a set of that size.
+        if mask is None and (size in (None, own) or len(self.space.point_shape) == 1):
             return flatten_points(self.space, points, name)
         if size is None:
             kind = f"these of route '{self.route}' are on points of one shape, {self.space.point_shape}"
-            if self.set_size(self.space.point_shape) is not None:
+            if own is not None:
                 kind = f"{name} of shape {jnp.shape(points)} are no sets"
             raise ValueError(
                 f"mask: functions of sets of unequal sizes take it, and {kind}; leave it out, or build "

@@ -38,7 +38,9 @@ def checked_data(space: AbstractSpace, x: AnyArray, y: AnyArray, *, values: bool
 def checked_sets(
     basis: InvariantBasis, x: AnyArray, mask: AnyArray | None, y: AnyArray, *, values: bool
 ) -> Data:
-    """As :func:`checked_data`, of points that may be sets of other sizes where the basis takes them."""
+    """As :func:`checked_data`, of sets of other sizes as well where a mask says so."""
+    if mask is None:
+        return checked_data(basis.space, x, y, values=values)
     return _checked(basis.space, basis.flattened(x, mask, "x"), y, values)
 
 
