@@ -103,6 +103,16 @@ def test_a_model_counts_triangles_of_graphs_of_any_size(tmp_path):
     np.testing.assert_array_equal(sj.load(tmp_path / "model.npz")(large), model(large))
 
 
+def test_slopes_are_finite_where_motifs_are_larger_than_the_graphs():
+    """Six nodes where the basis is of three: motifs of four vertices are no functions of it."""
+    basis = sj.invariant_basis(sj.Graphs(3), sj.symmetric_group(3), max_eigenvalue=6, route="motif")
+    graph = sj.Graphs(6).sample(jax.random.key(0))
+    slope = jax.grad(lambda graph: basis(graph)[1])(graph)
+    assert bool(jnp.isfinite(slope).all())
+    expected = np.asarray(basis(graph + 0.5 * (1 - jnp.eye(6))) - basis(graph))[1]
+    np.testing.assert_allclose(0.5 * slope.sum(), expected, rtol=1e-4)
+
+
 @pytest.mark.usefixtures("without_signature_checks")
 def test_bad_input():
     space, group = sj.Graphs(20), sj.symmetric_group(20)

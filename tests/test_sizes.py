@@ -125,6 +125,13 @@ def test_a_fit_on_sets_of_unequal_sizes():
     np.testing.assert_allclose(compiled, model(garbage, mask), atol=1e2 * EXACT)
 
 
+def test_no_sets_have_no_values(basis):
+    empty = jnp.zeros((0, *basis.space.point_shape))
+    assert basis(empty).shape == (0, basis.num_functions)
+    mask = np.zeros((0, basis.functions.num_points), bool)
+    assert basis(empty, mask).shape == (0, basis.num_functions)
+
+
 @pytest.mark.usefixtures("without_signature_checks")
 def test_bad_input():
     space, group = sj.Torus(4), sj.symmetric_group(4)

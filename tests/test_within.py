@@ -67,3 +67,7 @@ def test_bad_input():
         sj.invariant_basis(space, sj.sign_group(3), within=basis, max_eigenvalue=1)
     with pytest.raises(ValueError, match=r"within: a basis on Torus\(.*and the space is Box"):
         sj.invariant_basis(sj.Box(3), sj.sign_group(3), within=basis)
+    with pytest.raises(TypeError, match="within: expected a basis and got 'B_3'"):
+        sj.invariant_basis(space, sj.sign_group(3), within="B_3")
+    with pytest.raises(ValueError, match=r"within: the values of \d+ functions needs? about .*limit"):
+        sj.invariant_basis(space, sj.sign_group(3), within=basis, memory_limit=1)

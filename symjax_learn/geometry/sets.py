@@ -55,8 +55,9 @@ class PointProducts(AbstractFunctions):
         """``(batch, n, *point) -> (num_functions, batch)``. Cost: s products for each function."""
         batch = points.shape[0]
         single = self.table.rows(points.reshape(batch * self.num_points, *points.shape[2:]))
-        single = single.reshape(-1, batch, self.num_points).swapaxes(1, 2)
-        return coordinate_products(single.reshape(-1, batch), self.factors)
+        single = single.reshape(len(single), batch, self.num_points).swapaxes(1, 2)
+        rows = single.reshape(single.shape[0] * self.num_points, batch)
+        return coordinate_products(rows, self.factors)
 
 
 class SetKernels(AbstractKernels):

@@ -61,12 +61,16 @@ class AbstractFunctions(eqx.Module):
         return map_columns(
             lambda chunk: jnp.matmul(coefficients, self.rows(chunk), precision="highest"),
             points,
-            chunk_rows(self.width),
+            self._chunk(points),
         )
 
     def columns(self, points: Any) -> Array:
         """``(batch, *point) -> (batch, num_functions)``, chunked."""
-        return map_columns(self.rows, points, chunk_rows(self.width)).T
+        return map_columns(self.rows, points, self._chunk(points)).T
+
+    def _chunk(self, points: Any) -> int:
+        growth = points.growth if isinstance(points, PaddedSets) else 1
+        return chunk_rows(self.width * growth)
 
 
 class PaddedSets(eqx.Module):
@@ -77,11 +81,13 @@ class PaddedSets(eqx.Module):
             not read.
         present: ``(batch, n')``, whether a point is there.
         normalization: see :class:`AbstractSetFunctions`.
+        growth: how many times larger than a set of the space, rounded up.
     """
 
     points: Float[Array, "batch ..."]
     present: Bool[Array, "batch n"]
     normalization: Literal["mean", "sum"] = eqx.field(static=True)
+    growth: int = eqx.field(static=True)
 
     @property
     def dtype(self) -> Any:

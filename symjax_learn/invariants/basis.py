@@ -156,6 +156,8 @@ class InvariantBasis(eqx.Module):
                 f"{name}: sets of points are floating-point numbers of 32 or 64 bits and got "
                 f"{values.dtype}; convert them, for example with {name}.astype(float)."
             )
+        if size == 0:
+            raise ValueError(f"{name}: sets have at least one place for a point and got {values.shape}.")
         axes = len(self.space.point_shape)
         batch, shape = values.shape[: values.ndim - axes], values.shape[values.ndim - axes :]
         present = as_array("mask", np.ones((*batch, size), bool) if mask is None else mask)
@@ -165,8 +167,13 @@ class InvariantBasis(eqx.Module):
                 f"got {present.dtype} of shape {present.shape}."
             )
         count = math.prod(batch)
-        flat = jnp.asarray(values).reshape(count, *shape)
-        return PaddedSets(flat, jnp.asarray(present).reshape(count, size), self.normalization), batch
+        sets = PaddedSets(
+            jnp.asarray(values).reshape(count, *shape),
+            jnp.asarray(present).reshape(count, size),
+            self.normalization,
+            -(-math.prod(shape) // math.prod(self.space.point_shape)),
+        )
+        return sets, batch
 
     def set_size(self, shape: tuple[int, ...]) -> int | None:
         """The number of points in an array of sets of this shape; ``None`` where sizes are fixed."""

@@ -46,7 +46,11 @@ from symjax_learn.invariants.routes.orbits import (
     worst_residual,
 )
 from symjax_learn.invariants.routes.subset import subset_levels
-from symjax_learn.invariants.routes.within import coefficients_within, counts_within
+from symjax_learn.invariants.routes.within import (
+    coefficients_within,
+    counts_within,
+    points_within,
+)
 
 # More functions than this are refused where they are built one by one.
 _MAX_STRUCTURED = 1_000_000
@@ -187,6 +191,8 @@ def invariant_basis(
         )
     acting = as_action(space, group)
     if within is not None:
+        if not isinstance(within, InvariantBasis):
+            raise TypeError(f"within: expected a basis and got {within!r}.")
         if max_eigenvalue is not None or max_functions is not None or route != "auto":
             raise ValueError(
                 "within: its truncation is that of the basis and it is a route of its own; leave out "
@@ -195,7 +201,7 @@ def invariant_basis(
         if not eqx.tree_equal(space, within.space):
             raise ValueError(f"within: a basis on {within.space} came, and the space is {space}.")
         with jax.ensure_compile_time_eval():
-            return _within(within, acting)
+            return _within(within, acting, memory_limit)
     first, _ = chosen_route(acting, route, ())
 
     def construct(levels: Sequence[Level]) -> InvariantBasis:
@@ -221,8 +227,14 @@ def invariant_basis(
         return construct(levels)
 
 
-def _within(basis: InvariantBasis, action: Action) -> InvariantBasis:
+def _within(basis: InvariantBasis, action: Action, memory_limit: int) -> InvariantBasis:
     """The functions of a basis that a further group fixes, by generators; counted by random elements."""
+    refuse_beyond(
+        memory_limit,
+        24 * points_within(basis) * basis.num_functions,
+        f"within: the values of {basis.num_functions:,} functions",
+        "Lower the truncation of the basis, or raise memory_limit.",
+    )
     found = coefficients_within(basis, action)
     ranks = [matrix.shape[1] for matrix in found.coefficients]
     values = np.unique(np.asarray(basis.eigenvalues, np.float64))
@@ -254,7 +266,11 @@ def _within(basis: InvariantBasis, action: Action) -> InvariantBasis:
 def _count_of_level(action: Action, route: str, level: Level, memory_limit: int) -> int:
     if route == "orbits" or route in STRUCTURED:
         counts = counted_orbits(action, [level], memory_limit)
-        assert counts is not None
+        if counts is None:
+            raise ValueError(
+                f"max_functions: no exact count is known for {type(action.group).__name__} on "
+                f"{type(action.space).__name__} here; give max_eigenvalue."
+            )
         return counts[0]
     return _LEVELS_BY[route](action, [level], memory_limit).coefficients[0].shape[1]
 

@@ -146,7 +146,7 @@ class BlockProducts(AbstractFunctions):
             squares.append(jnp.sum((self.scale * blocks) ** 2, axis=-1))
             if table is not None:
                 of_kind = table.rows(blocks.reshape(-1, places.shape[1]))[1:]
-                values.append(of_kind.reshape(-1, batch))
+                values.append(of_kind.reshape(len(of_kind) * len(blocks), batch))
         radials = self._radials(jnp.concatenate(squares)[self.order])
         factors = jnp.concatenate(values)[self.harmonics] * radials[self.radials]
         products = coordinate_products(factors, self.factors)
@@ -167,4 +167,5 @@ class BlockProducts(AbstractFunctions):
 
         first = (jnp.zeros_like(here), jnp.ones_like(here))
         _, found = jax.lax.scan(climb, first, (self.rise, self.centre, self.fall))
-        return jnp.concatenate([one, found.reshape(-1, squares.shape[1])])
+        rows = found.reshape(found.shape[0] * found.shape[1], squares.shape[1])
+        return jnp.concatenate([one, rows])

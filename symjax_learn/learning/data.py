@@ -99,18 +99,30 @@ def _check_sets(space: AbstractSpace, sets: PaddedSets) -> None:
     points, present = np.asarray(sets.points), np.asarray(sets.present)
     if isinstance(space, Graphs):
         n = present.shape[1]
+        if n < 2:
+            return
         there = present[:, :, None] & present[:, None, :]
         _check_points(Graphs(n), np.where(there, points, 1 - np.eye(n)), "x")
         return
-    for row, (one, here) in enumerate(zip(points, present, strict=True)):
-        if isinstance(space, Sets):
-            part, kept = space.space, one[here]
-        else:  # coordinates, of which each is checked by itself
-            kept = one.reshape(len(here), -1)[here].reshape(-1)
-            part, kept = space, np.resize(kept, (-(-len(kept) // space.dimension), space.dimension))
-        if len(kept):
-            check_finite(kept, f"x: set {row}")
-            _check_points(part, kept, f"x: set {row}")
+    try:
+        _check_present(space, points, present, "x")
+    except ValueError:  # now say in which set
+        for row, (one, here) in enumerate(zip(points, present, strict=True)):
+            _check_present(space, one[None], here[None], f"x: set {row}")
+        raise
+
+
+def _check_present(space: AbstractSpace, points: np.ndarray, present: np.ndarray, name: str) -> None:
+    if not present.any():
+        return
+    if isinstance(space, Sets):
+        part, kept = space.space, points[present]
+    else:  # coordinates, of which each is checked by itself
+        kept = points.reshape(*present.shape, -1)[present].reshape(-1)
+        width = space.point_shape[0]
+        part, kept = space, np.resize(kept, (-(-len(kept) // width), width))
+    check_finite(kept, name)
+    _check_points(part, kept, name)
 
 
 def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
@@ -163,7 +175,7 @@ def checked_gradients(
         rows = slopes.reshape(n, num_outputs, size, -1)
         slopes = jnp.where(kept, rows, 0)
         points = jnp.where(kept[:, 0], points.reshape(n, size, -1), 0).reshape(points.shape)
-    elif values and not is_traced(slopes):
+    if values and not is_traced(slopes):
         check_finite(slopes, "gradients")
     slopes = jnp.moveaxis(slopes.reshape(n, num_outputs, *points.shape[1:]), 1, 0)
     flat = jnp.stack([tangential(space, points, one).reshape(n, -1) for one in slopes], axis=-1)

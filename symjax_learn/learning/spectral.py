@@ -1,5 +1,6 @@
 """Estimators on a spectral basis."""
 
+import dataclasses
 import math
 
 import equinox as eqx
@@ -129,7 +130,8 @@ def fit_ridge(
     if not traced and slopes is None and n * width <= CHUNK_ENTRIES:
         # The program of a fit is then that of every basis of as many functions.
         functions, points = _KnownFunctions(functions.num_functions), evaluate(functions, points)
-    length = n if n > _PADDED_ROWS else max(_FEWEST_ROWS, 1 << (n - 1).bit_length())
+    fewest = _FEWEST_ROWS if slopes is None else max(1, _FEWEST_ROWS // (1 + slopes[0].shape[1]))
+    length = n if n > _PADDED_ROWS else max(fewest, 1 << (n - 1).bit_length())
     rows = (points, data.y, sample_weights, None if slopes is None else slopes[0])
     x_rows, y_rows, w_rows, slope_rows = jax.tree.map(lambda array: _padded(array, length, traced), rows)
     with solver_precision(traced):
@@ -226,12 +228,16 @@ def _slopes(
 ) -> Float[Array, "batch p D"]:
     """∂φ/∂x along each of the p coordinates, of the tangential parts of their directions."""
     sets = points if isinstance(points, PaddedSets) else None
-    where = points if not isinstance(points, PaddedSets) else points.points
+    if isinstance(points, PaddedSets):  # what is absent may be anything
+        rows = points.points.reshape(*points.present.shape, -1)
+        where = jnp.where(points.present[..., None], rows, 0).reshape(points.points.shape)
+    else:
+        where = points
 
     def columns(values: Array) -> Array:
         if sets is None:
             return functions.columns(values)
-        return functions.columns(PaddedSets(values, sets.present, sets.normalization))
+        return functions.columns(dataclasses.replace(sets, points=values))
 
     def along(direction: Array) -> Array:
         vectors = jnp.broadcast_to(direction.reshape(where.shape[1:])[None], where.shape)
@@ -261,6 +267,7 @@ def _fit(
     scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
     group = 1 if gradients is None else 1 + gradients[0].shape[1]
     num_chunks = num_chunks_for(y.shape[0] * group, functions.num_functions + y.shape[1])
+    num_chunks = min(num_chunks, y.shape[0])
     length = -(-y.shape[0] // num_chunks)
     present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
     if gradients is not None:

@@ -320,17 +320,23 @@ def _leave_one_out(
         mixing = kept.T[:, :, None] * targets[:, None, :]
         inside = u @ mixing.reshape(len(targets), len(grid) * num_outputs)
         residuals = outside[:, None, :] + inside.reshape(len(u), len(grid), num_outputs)
-        # Penalties × samples × the rows of one: of a sample that is padding, the identity.
+        # Penalties × samples × the rows of one: of a sample that is padding, the identity. Only one
+        # penalty at a time where these are matrices.
         whole = jnp.all(padding.reshape(-1, group), axis=1, keepdims=True)
         own = jnp.where(whole, 1.0, left_out.reshape(-1, group))
+        own = own[:, :, None] * jnp.eye(group, dtype=own.dtype)[None]
+        residuals = jnp.moveaxis(residuals, 1, 0).reshape(len(grid), len(own), group, num_outputs)
         if group == 1:
-            shares = (u**2 @ kept.T).T[:, :, None, None]
-        else:
-            blocks = u.reshape(len(u) // group, group, u.shape[1])
-            shares = jax.lax.map(lambda one: (blocks * one[None, None]) @ blocks.mT, kept)
-        shares = shares + (own[:, :, None] * jnp.eye(group, dtype=own.dtype)[None])[None]
-        residuals = jnp.moveaxis(residuals, 1, 0).reshape(len(grid), -1, group, num_outputs)
-        return jnp.sum(_left_out(shares, residuals) ** 2, axis=(1, 2, 3))
+            shares = (u**2 @ kept.T).T[:, :, None, None] + own[None]
+            return jnp.sum(_left_out(shares, residuals) ** 2, axis=(1, 2, 3))
+        blocks = u.reshape(len(own), group, u.shape[1])
+
+        def of_penalty(one: tuple[Array, Array]) -> Array:
+            shrink, here = one
+            shares = (blocks * shrink[None, None]) @ blocks.mT + own
+            return jnp.sum(_left_out(shares, here) ** 2)
+
+        return jax.lax.map(of_penalty, (kept, residuals))
 
     total = jnp.zeros_like(grid)
     if num_chunks == 1:

@@ -128,7 +128,7 @@ class CoupledFunctions(AbstractSetFunctions):
         if self.imaginary is not None:
             other = jnp.matmul(self.imaginary.T.astype(single.dtype), single, precision="highest")
             values = jax.lax.complex(values, other)
-        return values.reshape(-1, batch, num_points).transpose(1, 2, 0)
+        return values.reshape(len(values), batch, num_points).transpose(1, 2, 0)
 
 
 class _Part(NamedTuple):

@@ -56,13 +56,15 @@ class MotifFunctions(AbstractSetFunctions):
         """``(batch, n, n) -> (num_functions, batch)``. Cost: see ``motif_functions``."""
         if not isinstance(points, PaddedSets):
             return motif_columns(self.index, points, None, True)[self.places]
-        values = motif_columns(self.index, points.points, points.present, True)
-        sizes = np.asarray([motif.num_vertices for motif in self.index.records])
+        values = motif_columns(self.index, points.points, points.present, True)[self.places]
+        vertices = np.asarray([motif.num_vertices for motif in self.index.records])
+        # Those of motifs with more vertices than nodes are not read.
+        sizes = np.minimum(vertices, self.num_nodes)
         counts = points.present.sum(axis=1, dtype=jnp.int32)
         factors = size_factors(
             self.num_nodes, counts, int(sizes.max()), points.normalization, values.dtype
         )
-        return (values * factors[sizes])[self.places]
+        return values * factors[jnp.asarray(sizes, jnp.int32)[self.places]]
 
 
 def graph_products(action: Action, levels: Sequence[Level]) -> int:

@@ -109,7 +109,7 @@ class MultisetFunctions(AbstractSetFunctions):
         """The functions of each point but the constant."""
         batch = points.shape[0]
         single = self.table.rows(points.reshape(batch * num_points, *self.point_shape))[1:]
-        return single.reshape(-1, batch, num_points).transpose(1, 2, 0)
+        return single.reshape(len(single), batch, num_points).transpose(1, 2, 0)
 
 
 def padded_columns(

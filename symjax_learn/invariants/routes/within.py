@@ -47,6 +47,11 @@ def counts_within(basis: InvariantBasis, action: Action) -> list[int]:
     return [matrix.shape[1] for matrix in found.coefficients]
 
 
+def points_within(basis: InvariantBasis) -> int:
+    """At how many random points elements are judged: twice the functions of an eigenvalue, and 20."""
+    return 2 * int(np.unique(np.asarray(basis.eigenvalues), return_counts=True)[1].max()) + 20
+
+
 def _sampled(action: Action, seed: int, count: int) -> Element:
     return action.sample(jax.random.key(seed), (count,))
 
@@ -58,7 +63,7 @@ def _single(batch: Element) -> Iterable[Element]:
 
 def _fixed(basis: InvariantBasis, action: Action, elements: Iterable[Element]) -> LevelCoefficients:
     _, sizes = np.unique(np.asarray(basis.eigenvalues), return_counts=True)
-    points = basis.space.sample(jax.random.key(1), (2 * int(sizes.max()) + 20,))
+    points = basis.space.sample(jax.random.key(1), (points_within(basis),))
     here = _features(basis, points)
     tolerance, least_gap = _NEGLIGIBLE[str(points.dtype)]
     starts = np.cumsum([0, *sizes])
