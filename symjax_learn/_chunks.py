@@ -26,6 +26,9 @@ def map_columns(function: Callable[[Any], Array], points: PyTree[Array], rows: i
     and the last is padded with copies of the first point, so that only one shape is compiled.
     """
     n = num_rows(points)
+    if n == 0:  # the shape of an answer, which reshapes cannot infer from no points
+        one = jax.tree.map(lambda array: jnp.zeros((1, *array.shape[1:]), array.dtype), points)
+        return function(one)[:, :0]
     if n <= rows:
         return function(points)
     num_chunks = -(-n // rows)

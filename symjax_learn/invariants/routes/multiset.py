@@ -125,7 +125,8 @@ def padded_columns(
     """
     present, shape = sets.present[..., None], sets.points.shape
     # What is absent may be anything, its functions and their derivatives too.
-    rows = jnp.where(present, sets.points.reshape(*sets.present.shape, -1), 0)
+    width = math.prod(shape[1:]) // sets.present.shape[1]
+    rows = jnp.where(present, sets.points.reshape(*sets.present.shape, width), 0)
     found = features(rows.reshape(shape), sets.present.shape[1])
     marked = jnp.concatenate([jnp.where(present, found, 0), present.astype(found.dtype)], axis=-1)
     counts = sets.present.sum(axis=1, dtype=jnp.int32)
