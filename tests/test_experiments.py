@@ -64,6 +64,21 @@ def test_quickstart_learns_and_keeps_the_symmetry(tmp_path):
     assert text.count("invariant ridge") == 2
 
 
+@pytest.mark.skipif(not X64, reason="energies of methane have more digits than float32")
+def test_methane_is_learned_from_few_configurations_and_their_slopes(tmp_path):
+    results, text = smoke("methane", tmp_path)
+    assert results["error"].shape == (2, 1, 4)
+    assert results["num_functions"] == 10
+    methods = results["methods"].tolist()
+    forces, plain = methods.index("invariant ridge, forces"), methods.index("invariant ridge")
+    # Of 20 energies; of 60 the truncation to degree 4 is what is left.
+    assert results["error"][0, 0, forces] < results["error"][0, 0, plain]
+    averaged, single = methods.index("averaged distances"), methods.index("distances")
+    assert (results["error"][..., averaged] < results["error"][..., single]).all()
+    assert results["error"].max() < results["deviation"]
+    assert "10 invariant functions" in text
+
+
 def test_a_method_beyond_its_budget_is_left_out_and_says_so():
     config = quickstart.Config(
         materials=("CaTiO3",), sizes=(10, 30), seeds=(0,), num_test=50, max_norm=4, max_rows=1000
