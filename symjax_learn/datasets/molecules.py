@@ -23,7 +23,7 @@ class Molecule(NamedTuple):
         positions: in Å, ``(n, atoms, 3)``, float64.
         energies: in Hartree, ``(n,)``.
         gradients: ∂E/∂position in Hartree/Å, minus the forces, ``(n, atoms, 3)``; of each configuration
-            they add up to 0.
+            they add up to 0, to 1e-3 of the largest of all.
         group: permutes equal atoms, and turns and reflects the vectors from the central atom to them:
             for ``Sets(space, 4)`` of the four vectors of methane from the carbon to the hydrogens.
     """

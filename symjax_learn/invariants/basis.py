@@ -37,7 +37,8 @@ class Certificate:
             many), or ``none``.
         rank: the numerical rank of the basis; equal to ``count`` unless the source is ``none``.
         gap: the least ratio of singular values beside a cut; infinite where no cut was made.
-        residual: the worst ‖D(g)c − c‖ over generators and functions.
+        residual: the worst ‖D(g)c − c‖ over generators and functions; of structured routes what is left
+            of the equations of a null space, and 0 where functions are invariant as they are written.
     """
 
     count: int
@@ -121,7 +122,8 @@ class InvariantBasis(eqx.Module):
         Cost: on the torus one cosine for each plane wave, D/2 of them or fewer, per point.
 
         References:
-            E. Levin, M. Díaz, *Any-dimensional equivariant neural networks*, AISTATS 2024, for sizes.
+            M. Díaz, D. Drusvyatskiy, J. Kendrick, R. Thomas, *Invariant Kernels: Rank Stabilization and
+            Generalization Across Dimensions*, arXiv:2502.01886, for other sizes.
 
         >>> import symjax_learn as sj, jax.numpy as jnp
         >>> basis = sj.invariant_basis(
@@ -224,8 +226,9 @@ def evaluate(functions: AbstractFunctions, points: Array | PaddedSets) -> Array:
     if is_traced(functions, points) or not 0 < n * functions.num_functions <= CHUNK_ENTRIES:
         return _columns(functions, points)
     length = min(_MOST_ROWS, max(_FEWEST_ROWS, 1 << (n - 1).bit_length()))
+    host = jax.tree.map(np.asarray, points)  # where nothing is compiled to cut it
     parts = [
-        _columns(functions, jax.tree.map(lambda leaf, i=i: _cut(leaf, i, length), points))
+        _columns(functions, jax.tree.map(lambda leaf, i=i: _cut(leaf, i, length), host))
         for i in range(0, n, length)
     ]
     whole = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
@@ -237,11 +240,10 @@ def _columns(functions: AbstractFunctions, points: Array | PaddedSets) -> Array:
     return functions.columns(points)
 
 
-def _cut(array: Array, start: int, length: int) -> Array:
-    """So many rows, the last repeated beyond the end; on the host, where nothing is compiled."""
-    host = np.asarray(array)
-    rows = host[start : start + length]
+def _cut(array: np.ndarray, start: int, length: int) -> Array:
+    """So many rows, the last repeated beyond the end."""
+    rows = array[start : start + length]
     if len(rows) < length:
-        filling = np.broadcast_to(rows[-1:], (length - len(rows), *host.shape[1:]))
+        filling = np.broadcast_to(rows[-1:], (length - len(rows), *array.shape[1:]))
         rows = np.concatenate([rows, filling])
     return jnp.asarray(rows)
