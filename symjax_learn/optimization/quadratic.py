@@ -312,29 +312,40 @@ def _left_out(shares: Float[Array, "*batch g g"], residuals: Float[Array, "*batc
     return residuals / shares if shares.shape[-1] == 1 else jnp.linalg.solve(shares, residuals)
 
 
-def _weighted(rows: Rows, chunk: Array) -> tuple[Array, Array, Array]:
+def weighted(rows: Rows, chunk: Array) -> tuple[Array, Array, Array]:
+    """One chunk of √w F, √w A and √w Y."""
     free, penalized, y, weights = rows(chunk)
     root = jnp.sqrt(weights)[:, None]
     return free * root, penalized * root, y * root
 
 
+def absorbed(triangle: Float[Array, "w w"], rows: Rows, chunk: Array) -> Float[Array, "w w"]:
+    """The R of a QR decomposition, of a triangle with one more chunk below it."""
+    stacked = jnp.concatenate([triangle, jnp.concatenate(weighted(rows, chunk), axis=1)])
+    return jnp.linalg.qr(stacked, mode="r")
+
+
 def decompose(rows: Rows, num_chunks: int) -> Decomposition:
     """The R of a QR decomposition, chunk below chunk; then the singular values of its corner."""
     first = jnp.zeros((), jnp.int32)
-    free, penalized, targets = jax.eval_shape(lambda: _weighted(rows, first))
+    free, penalized, targets = jax.eval_shape(lambda: weighted(rows, first))
     f, a = free.shape[1], penalized.shape[1]
     width = f + a + targets.shape[1]
-    dtype = penalized.dtype
-
-    def absorb(triangle: Array, chunk: Array) -> tuple[Array, None]:
-        stacked = jnp.concatenate([triangle, jnp.concatenate(_weighted(rows, chunk), axis=1)])
-        return jnp.linalg.qr(stacked, mode="r"), None
-
     if num_chunks == 1:
-        triangle = jnp.linalg.qr(jnp.concatenate(_weighted(rows, first), axis=1), mode="r")
+        triangle = jnp.linalg.qr(jnp.concatenate(weighted(rows, first), axis=1), mode="r")
     else:
-        start = jnp.zeros((width, width), dtype)
-        triangle, _ = jax.lax.scan(absorb, start, jnp.arange(num_chunks, dtype=jnp.int32))
+        start = jnp.zeros((width, width), penalized.dtype)
+        triangle, _ = jax.lax.scan(
+            lambda triangle, chunk: (absorbed(triangle, rows, chunk), None),
+            start,
+            jnp.arange(num_chunks, dtype=jnp.int32),
+        )
+    return decomposition_of(triangle, f, a)
+
+
+def decomposition_of(triangle: Float[Array, "_ w"], num_free: int, num_penalized: int) -> Decomposition:
+    """The parts of R, and the singular values of its penalized corner."""
+    f, a, dtype = num_free, num_penalized, triangle.dtype
     corner, mixed = triangle[:f, :f], triangle[:f, f:]
     block, image = triangle[f : f + a, f : f + a], triangle[f : f + a, f + a :]
     rest = jnp.sum(triangle[f + a :, f + a :] ** 2, axis=0)
@@ -371,7 +382,7 @@ def _leave_one_out(
     rounding = 100 * (f + a) * jnp.finfo(squares.dtype).eps
 
     def squared(chunk: Array) -> Array:
-        free, penalized, y = _weighted(rows, chunk)
+        free, penalized, y = weighted(rows, chunk)
         q = solve_triangular(parts.corner, free.T, trans=1).T if f else free
         u = (penalized - q @ parts.mixed[:, :a]) @ parts.right * inverse[None]
         outside = y - q @ parts.mixed[:, a:] - u @ targets
