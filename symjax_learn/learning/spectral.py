@@ -26,13 +26,16 @@ from symjax_learn.learning.model import (
     solver_precision,
     working_dtype,
 )
-from symjax_learn.optimization.quadratic import num_chunks_for, solve_ridge
+from symjax_learn.optimization.quadratic import num_chunks_for, solve_by_moments, solve_ridge
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
 # Up to so many samples a fit takes milliseconds and compiling it a second, so rows are padded to a
 # power of two: a sweep over n compiles a few programs and not one for each n.
 _PADDED_ROWS = 1024
 _FEWEST_ROWS = 128
+# From so many rows on, and for each column, their moments are tried first.
+_MOMENTS_ROWS = 2048
+_MOMENTS_ROWS_PER_COLUMN = 4
 # Bytes of a fit for each entry of a square matrix of its columns: chunk, triangle, factors.
 _BYTES_OF_SQUARE = 16 * 8
 
@@ -134,8 +137,11 @@ def fit_ridge(
     length = n if n > _PADDED_ROWS else max(fewest, 1 << (n - 1).bit_length())
     rows = (points, data.y, sample_weights, None if slopes is None else slopes[0])
     x_rows, y_rows, w_rows, slope_rows = jax.tree.map(lambda array: _padded(array, length, traced), rows)
+    num_rows = length * (1 if slopes is None else 1 + slopes[0].shape[1])
+    # Under a trace the answer must not depend on values, and the accurate way is the only one.
+    tall = not traced and num_rows >= max(_MOMENTS_ROWS, _MOMENTS_ROWS_PER_COLUMN * width)
     with solver_precision(traced):
-        coefficients, chosen, report = _fit(
+        problem = (
             functions,
             kernel_weights,
             x_rows,
@@ -147,6 +153,9 @@ def fit_ridge(
             None if slopes is None else (slope_rows, slopes[1]),
             None if slopes is None else basis.space,
         )
+        coefficients, chosen, report, accurate = _fit(*problem, by_moments=tall)
+        if not bool(accurate):
+            coefficients, chosen, report, _ = _fit(*problem, by_moments=False)
     if throw:
         raise_unless_ok(report)
     return SpectralModel(basis, coefficients.reshape(-1, *data.outputs), chosen, report)
@@ -259,7 +268,9 @@ def _fit(
     intercept: bool,
     gradients: tuple[Array, Array] | None,
     space: AbstractSpace | None,
-) -> tuple[Array, Array, Report]:
+    *,
+    by_moments: bool,
+) -> tuple[Array, Array, Report, Array | bool]:
     dtype = working_dtype(x.dtype)
     kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
     # √0 = 0 has no derivative, and its function no coefficient.
@@ -287,10 +298,15 @@ def _fit(
         if small and not isinstance(functions, _KnownFunctions):
             rows = _KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
         precision = float(jnp.finfo(x.dtype).eps)
-        solution = solve_ridge(rows, num_chunks, num_samples, penalty, precision, group)
+        problem, accurate = (rows, num_chunks, num_samples, penalty, precision, group), True
+        if by_moments:
+            solution, accurate = solve_by_moments(*problem)
+        else:
+            solution = solve_ridge(*problem)
     coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
     return (
         coefficients.astype(x.dtype),
         solution.penalty.astype(x.dtype),
         as_report(solution, x.dtype),
+        accurate,
     )
