@@ -53,6 +53,21 @@ class Samples(NamedTuple):
     gradients: tuple[Array, Array] | None
     space: AbstractSpace | None
 
+    @property
+    def width(self) -> int:
+        """The columns of a row: functions and outputs."""
+        return self.functions.num_functions + self.y.shape[1]
+
+    @property
+    def group(self) -> int:
+        """The rows of one sample: its value, and its gradient."""
+        return 1 if self.gradients is None else 1 + self.gradients[0].shape[1]
+
+    @property
+    def num_rows(self) -> int:
+        """Of all samples, and of padding."""
+        return len(self.y) * self.group
+
 
 def checked_samples(
     basis: InvariantBasis,
@@ -149,15 +164,14 @@ def checked_folds(
             raise ValueError(
                 "folds: all samples of positive weight are in one fold; give two such folds."
             )
-    width = samples.functions.num_functions + samples.y.shape[1]
+    width = samples.width
     refuse_beyond(
         memory_limit,
         3 * 8 * len(names) * width**2,
         f"folds: the triangles of {len(names):,} folds of {samples.functions.num_functions:,} functions",
         "Use fewer folds or penalty='loo', or raise memory_limit.",
     )
-    group = 1 if samples.gradients is None else 1 + samples.gradients[0].shape[1]
-    return fold_chunks(labels, -(-n // num_chunks_for(n * group, width)))
+    return fold_chunks(labels, -(-n // num_chunks_for(n * samples.group, width)))
 
 
 def fixed(samples: Samples) -> Samples:
@@ -202,12 +216,10 @@ def chunked_problem(samples: Samples, intercept: bool, order: Array | None = Non
     positive = kernel_weights > 0
     scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
     gradients = samples.gradients
-    group = 1 if gradients is None else 1 + gradients[0].shape[1]
+    group, width = samples.group, samples.width
     size = len(samples.y)
     if order is None:
-        num_chunks = min(
-            num_chunks_for(size * group, functions.num_functions + samples.y.shape[1]), size
-        )
+        num_chunks = min(num_chunks_for(size * group, width), size)
         length = -(-size // num_chunks)
         places = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length)
         present = places < samples.num_samples
@@ -235,7 +247,6 @@ def chunked_problem(samples: Samples, intercept: bool, order: Array | None = Non
         scale,
         gradients,
     )
-    width = functions.num_functions + samples.y.shape[1]
     small = num_chunks * length * group * width <= CHUNK_ENTRIES
     if small and not isinstance(functions, _KnownFunctions):
         rows = _KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))

@@ -26,10 +26,13 @@ from symjax_learn.learning.problem import (
 )
 from symjax_learn.optimization.criteria import CRITERIA
 from symjax_learn.optimization.folds import Folds, fold_penalty
-from symjax_learn.optimization.quadratic import solve_ridge
+from symjax_learn.optimization.quadratic import solve_by_moments, solve_ridge
 from symjax_learn.optimization.solution import Criterion
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
+# From so many rows on, and for each column, their moments are tried first.
+_MOMENTS_ROWS = 2048
+_MOMENTS_ROWS_PER_COLUMN = 4
 _CHOICES = ("loo", *CRITERIA, "kfold")
 
 
@@ -129,14 +132,16 @@ def fit_ridge(
     eta = checked_penalty(penalty, n, _CHOICES)
     criterion = penalty if isinstance(penalty, str) else "loo"
     layout = checked_folds(folds, criterion, samples, n, memory_limit, values=throw)
-    with solver_precision(is_traced(samples, eta)):
-        coefficients, chosen, report = _fit(
-            samples,
-            None if eta is None else jnp.asarray(eta),
-            bool(intercept),
-            criterion,
-            layout,
-        )
+    traced = is_traced(samples, eta)
+    num_rows = samples.num_rows
+    # Under a trace the answer must not depend on values, and the accurate way is the only one.
+    tall = not traced and num_rows >= max(_MOMENTS_ROWS, _MOMENTS_ROWS_PER_COLUMN * samples.width)
+    with solver_precision(traced):
+        given = None if eta is None else jnp.asarray(eta)
+        problem = (samples, given, bool(intercept), criterion, layout)
+        coefficients, chosen, report, accurate = _fit(*problem, by_moments=tall)
+        if not bool(accurate):
+            coefficients, chosen, report, _ = _fit(*problem, by_moments=False)
     if throw:
         raise_unless_ok(report)
     return SpectralModel(basis, coefficients.reshape(-1, *outputs), chosen, report)
@@ -149,7 +154,9 @@ def _fit(
     intercept: bool,
     criterion: str,
     folds: Folds | None,
-) -> tuple[Array, Array, Report]:
+    *,
+    by_moments: bool,
+) -> tuple[Array, Array, Report, Array | bool]:
     with jax.default_matmul_precision("highest"):
         problem, chosen = chunked_problem(samples, intercept), None
         if folds is not None:
@@ -158,7 +165,7 @@ def _fit(
                 parts.rows, folds.labels, folds.count, samples.num_samples, parts.precision
             )
             chosen = Criterion("kfold", error)
-        solution = solve_ridge(
+        arguments = (
             problem.rows,
             problem.num_chunks,
             samples.num_samples,
@@ -168,9 +175,15 @@ def _fit(
             criterion,
             problem.num_rows,
         )
+        accurate = True
+        if by_moments:
+            solution, accurate = solve_by_moments(*arguments)
+        else:
+            solution = solve_ridge(*arguments)
     if chosen is not None:
         solution = solution._replace(criterion=chosen)
     scaled = problem.scale[:, None] * solution.coefficients
     coefficients = jnp.concatenate([solution.free, scaled])
     dtype = samples.x.dtype
-    return coefficients.astype(dtype), solution.penalty.astype(dtype), as_report(solution, dtype)
+    chosen_penalty = solution.penalty.astype(dtype)
+    return coefficients.astype(dtype), chosen_penalty, as_report(solution, dtype), accurate
