@@ -1,6 +1,10 @@
 """Step 3, optimization: knows no group and no space, only features, penalties and constraints."""
 
 from symjax_learn.optimization.dual import solve_kernel_ridge as solve_kernel_ridge
+from symjax_learn.optimization.projection import Projection as Projection
+from symjax_learn.optimization.projection import project as project
+from symjax_learn.optimization.projection import project_by_products as project_by_products
+from symjax_learn.optimization.projection import project_each as project_each
 from symjax_learn.optimization.quadratic import solve_ridge as solve_ridge
 from symjax_learn.optimization.solution import RidgeSolution as RidgeSolution
 from symjax_learn.optimization.solution import Status as Status
