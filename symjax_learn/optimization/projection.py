@@ -218,7 +218,7 @@ def project_by_products(
         vectors: c̃, ``(m,)`` or ``(m, o)``.
         operators: B_i, from vectors ``(m,)``, such as D(g) − I.
         tolerance: of the iterations: |Bc| ≤ tolerance·(|Bc̃| + |B||c̃ − c|), with an estimate of |B|;
-            2e-12, or 6e-6 in float32, unless given.
+            as small as the precision allows, unless given.
         max_steps: at most so many iterations; 10·m unless given.
         throw: raise where they do not converge, instead of saying so in ``status``.
 
@@ -260,7 +260,7 @@ def project_by_products(
             )
     if throw:
         _check_finite((columns[None],), ("vectors",))
-    accuracy = float(jnp.finfo(columns.dtype).eps) ** 0.75 if tolerance is None else tolerance
+    accuracy = float(jnp.finfo(columns.dtype).eps) ** 1.5 if tolerance is None else tolerance
     many = columns if columns.ndim == 2 else columns[:, None]
     answers, residuals, statuses = _iterated(many, tuple(operators), accuracy, max_steps)
     record = Projection(
