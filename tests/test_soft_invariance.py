@@ -90,7 +90,10 @@ def test_the_discrepancy_descends_to_exactly_nothing(case):
     assert found[-1] == 0
     assert float(path.strengths[-1]) == INFINITY
     assert np.all(np.asarray(path.reports.status) == 0)
-    assert int(path.best) == np.argmin(path.reports.loo_error)
+    least = float(jnp.min(path.reports.loo_error))
+    np.testing.assert_allclose(
+        path.model(path.best).report.loo_error, least, rtol=1e-12 if X64 else 2e-4
+    )
 
 
 def test_rates_are_those_of_the_form_and_zero_for_the_invariants_alone(case):

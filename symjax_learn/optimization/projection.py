@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from symjax_learn._types import AnyArray, as_array, is_traced
-from symjax_learn.optimization.pseudoinverse import known_pseudoinverse, pseudoinverse
+from symjax_learn.optimization.pseudoinverse import Cut, known_pseudoinverse, pseudoinverse
 from symjax_learn.optimization.solution import MESSAGES, Status
 
 # With ε the rounding of B, singular values below ε^0.575 are zero (1e-9; 1e-4 in float32), and the next
@@ -173,8 +173,6 @@ def project_each(
                 f"constraints[{i}]: expected shape (rows, {vector.shape[0] if vector.ndim else 'm'}) "
                 f"for a vector of shape {vector.shape} and got {matrix.shape}."
             )
-        if throw:
-            _check_finite((vector[None], matrix[None]), (f"vectors[{i}]", f"constraints[{i}]"))
         m = _rounded(len(vector)) if traced else len(vector)
         buckets[m, vector.shape[1:], vector.dtype, matrix.dtype].append(i)
     answers: list[Any] = [None] * len(vectors)
@@ -183,11 +181,12 @@ def project_each(
         num_rows, width = max(len(rows[i]) for i in members), math.prod(outputs)
         stacked = _stacked([columns[i].reshape(len(columns[i]), width) for i in members], m, width)
         matrices = _stacked([rows[i] for i in members], num_rows, m)
+        if throw:
+            _check_finite((stacked, matrices), ("vectors", "constraints"), members)
         zero = np.zeros((len(members), num_rows, width), stacked.dtype)
         projected, *parts = _solved(stacked, matrices, zero, tolerance)
         for place, i in enumerate(members):
-            answer = projected[place, : len(columns[i])]
-            answers[i] = jnp.asarray(answer.reshape(columns[i].shape))
+            answers[i] = jnp.asarray(projected[place, : len(columns[i])].reshape(columns[i].shape))
             evidence[i] = [part[place] for part in parts]
     if not answers:
         none, count = jnp.zeros((0,)), jnp.zeros((0,), jnp.int32)
@@ -317,8 +316,9 @@ def _solved(
         matrices, columns, aims = (
             np.asarray(part, np.float64) for part in (constraints, vectors, targets)
         )
-        inverse, kept, null = known_pseudoinverse(matrices, cut)
-        found = _evidence(np, matrices, columns, aims, inverse, kept, null, cut, rounding)
+        left, right, decided = known_pseudoinverse(matrices, cut)
+        answer = columns - left @ (right.mT @ (matrices @ columns - aims))
+        found = _evidence(np, matrices, answer, aims, decided, cut, rounding)
     answer, residual, rank, gap, status = found
     dtype = jax.dtypes.canonicalize_dtype(vectors.dtype)
     return (
@@ -340,38 +340,34 @@ def _traced(
     rounding: float,
 ) -> tuple[Any, ...]:
     with jax.default_matmul_precision("highest"):
-        inverse, kept, null = jax.vmap(lambda matrix: pseudoinverse(matrix, cut))(constraints)
-        return _evidence(jnp, constraints, vectors, targets, inverse, kept, null, cut, rounding)
+        inverse, decided = jax.vmap(lambda matrix: pseudoinverse(matrix, cut))(constraints)
+        answer = vectors - inverse @ (constraints @ vectors - targets)
+        return _evidence(jnp, constraints, answer, targets, decided, cut, rounding)
 
 
 def _evidence(
     xp: Any,
     constraints: Float[AnyArray, "b rows m"],
-    vectors: Float[AnyArray, "b m o"],
+    answer: Float[AnyArray, "b m o"],
     targets: Float[AnyArray, "b rows o"],
-    inverse: Float[AnyArray, "b m rows"],
-    kept: Float[AnyArray, " b"],
-    null: Float[AnyArray, " b"],
+    decided: Cut,
     cut: float,
     rounding: float,
 ) -> tuple[Any, ...]:
-    """The answer c̃ − B⁺(Bc̃ − d), its residual, the rank, the gap, and the status; by NumPy or JAX."""
-    answer = vectors - inverse @ (constraints @ vectors - targets)
+    """The answer with its residual, the rank, the gap, and the status; by NumPy or JAX."""
 
     def size(parts: AnyArray) -> AnyArray:
         squares = xp.sum(parts**2, axis=(1, 2))  # whose root has no derivative at zero
         return xp.where(squares > 0, xp.sqrt(xp.where(squares > 0, squares, 1.0)), 0.0)
 
     residual = size(constraints @ answer - targets)
-    # The trace of the projector B⁺B is an integer.
-    rank = xp.sum(inverse * constraints.mT, axis=(1, 2))
-    gap = kept / xp.maximum(null, rounding)
+    gap = decided.kept / xp.maximum(decided.null, rounding)
     missed = residual > 100 * cut * (size(targets) + size(answer))
     status = xp.where(missed & xp.any(targets != 0, axis=(1, 2)), Status.inconsistent, Status.ok)
     status = xp.where(gap < rounding**_GAP_POWER, Status.no_gap, status)
     finite = xp.isfinite(residual) & xp.all(xp.isfinite(answer), axis=(1, 2))
     status = xp.where(finite, status, Status.not_finite)
-    return answer, residual, xp.rint(xp.where(finite, rank, 0.0)), gap, status
+    return answer, residual, decided.rank, gap, status
 
 
 def _checked(name: str, values: AnyArray) -> AnyArray:
@@ -384,15 +380,18 @@ def _checked(name: str, values: AnyArray) -> AnyArray:
     return array
 
 
-def _check_finite(problems: Sequence[AnyArray], names: Sequence[str]) -> None:
-    """Refuse values that are not finite, where they are known; batches have one axis."""
+def _check_finite(
+    problems: Sequence[AnyArray], names: Sequence[str], numbers: Sequence[int] | None = None
+) -> None:
+    """Refuse values that are not finite, where they are known; of a batch, by the numbers it has."""
     for values, name in zip(problems, names, strict=True):
         if is_traced(values):
             continue
         finite = np.isfinite(np.asarray(values)).reshape(len(values), -1).all(axis=1)
         if not finite.all():
-            which = f"of problem {int(np.argmin(finite))} " if len(values) > 1 else ""
-            raise ValueError(f"{name}: values {which}are not finite; check them.")
+            first = int(np.argmin(finite))
+            number = first if numbers is None else numbers[first]
+            raise ValueError(f"{name}: values of problem {number} are not finite; check them.")
 
 
 def _raise_unless_ok(record: Projection) -> None:
