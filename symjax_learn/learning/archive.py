@@ -68,6 +68,7 @@ from symjax_learn.invariants.symmetric_tables import (
     SymmetricPolynomials,
 )
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
+from symjax_learn.optimization.solution import Criterion
 
 FORMAT = "symjax_learn.model"
 VERSION = 2
@@ -89,6 +90,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     CosineKernels,
     CosineProducts,
     CoupledFunctions,
+    Criterion,
     DiscreteSpace,
     FactorProducts,
     FramePolynomials,

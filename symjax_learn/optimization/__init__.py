@@ -1,6 +1,8 @@
 """Step 3, optimization: knows no group and no space, only features, penalties and constraints."""
 
 from symjax_learn.optimization.dual import solve_kernel_ridge as solve_kernel_ridge
+from symjax_learn.optimization.moments import Moments as Moments
+from symjax_learn.optimization.moments import solve_moments as solve_moments
 from symjax_learn.optimization.projection import Projection as Projection
 from symjax_learn.optimization.projection import project as project
 from symjax_learn.optimization.projection import project_by_products as project_by_products
