@@ -239,8 +239,8 @@ def project_by_products(
     >>> from symjax_learn.optimization import project_by_products
     >>> c = jnp.asarray([1.0, 3.0, 5.0])
     >>> move = lx.FunctionLinearOperator(lambda v: jnp.roll(v, 1) - v, c)
-    >>> project_by_products(c, [move]).vectors.round(3).tolist()
-    [3.0, 3.0, 3.0]
+    >>> bool(jnp.allclose(project_by_products(c, [move]).vectors, 3.0))
+    True
     """
     columns = jnp.asarray(_checked("vectors", vectors))
     if columns.ndim not in (1, 2):
