@@ -7,6 +7,7 @@ import pytest
 from jax import export
 
 import symjax_learn as sj
+from symjax_learn.optimization import project, project_each
 from tests.registry import PAIRS, X64
 
 # Names of pairs that evaluate by plane waves, by linear combinations of eigenfunctions, by multisets.
@@ -32,6 +33,7 @@ def doors():
     level = space.levels(4)[1]
     elements = action.sample(jax.random.key(1), (N,))
     dense = problem(*EVALUATIONS["averaging"])[1]
+    whole = sj.eigenbasis(space, max_eigenvalue=2)
     return {
         "basis by orbits": (basis, (x,)),
         "basis by averaging": (dense, (x,)),
@@ -40,6 +42,12 @@ def doors():
         "gradient of a model": (lambda x: jax.grad(lambda x: model(x).sum())(x), (x,)),
         "fit_ridge": (lambda x, y: sj.fit_ridge(basis, x, y).coefficients, (x, y)),
         "fit_spec_avg": (lambda x, y: sj.fit_spec_avg(basis, x, y).coefficients, (x, y)),
+        "fit_soft_invariance": (
+            lambda x, y: sj.fit_soft_invariance(whole, x, y, action=action).coefficients,
+            (x, y),
+        ),
+        "project": (lambda c, b: project(c, b).vectors, (x[0], jnp.ones((3, 2)))),
+        "project_each": (lambda c, b: project_each([c, c[:1]], [b, b[:, :1]]).vectors[1], (x[0], x)),
         "harmonics": (sj.eigenbasis(sj.Sphere(3), max_eigenvalue=15), (jnp.eye(4),)),
         "fit_kernel_ridge": (
             lambda x, y: sj.fit_kernel_ridge(space, x, y, max_eigenvalue=4).coefficients,

@@ -16,7 +16,7 @@ from symjax_learn.geometry.spaces import AbstractFunctions, Level
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.invariants.routes.generators import generated_levels
-from symjax_learn.learning.data import checked_data
+from symjax_learn.learning.data import EIGENVALUE_ROUNDING, checked_data, truncated_levels
 from symjax_learn.learning.model import (
     Report,
     SpectralModel,
@@ -25,9 +25,6 @@ from symjax_learn.learning.model import (
     working_dtype,
 )
 from symjax_learn.optimization.solution import Status
-
-# Eigenvalues of a basis that agree to this relative accuracy are one level, in float32 as well.
-_EIGENVALUE_ROUNDING = 1e-6
 
 
 def fit_spec_avg(
@@ -95,14 +92,7 @@ def fit_spec_avg(
     data = checked_data(basis.space, x, y, values=throw)
     kept, projections = basis.num_functions, ()
     if not (action is None and smoothness is None and num_functions is None):
-        if is_traced(basis):
-            raise TypeError(
-                "basis: it is being traced, and truncations and projections are exact set-up work; let "
-                "the compiled function close over the basis."
-            )
-        # Stored eigenvalues are rounded, in float32 by more than tells a level from its truncation.
-        largest = float(np.asarray(basis.eigenvalues)[-1])
-        levels = basis.space.levels(largest * (1 + _EIGENVALUE_ROUNDING))
+        levels = truncated_levels(basis)
         kept = _kept(basis, levels, len(data.x), smoothness, num_functions)
         if action is not None:
             with jax.ensure_compile_time_eval():
@@ -129,7 +119,7 @@ def _kept(
     if smoothness is not None and num_functions is not None:
         raise ValueError("smoothness, num_functions: give at most one of them; both came.")
     eigenvalues = np.asarray(basis.eigenvalues, np.float64)
-    starts = np.flatnonzero(np.diff(eigenvalues, prepend=-1.0) > _EIGENVALUE_ROUNDING * eigenvalues)
+    starts = np.flatnonzero(np.diff(eigenvalues, prepend=-1.0) > EIGENVALUE_ROUNDING * eigenvalues)
     ends = np.append(starts[1:], len(eigenvalues))
     if smoothness is not None:
         dimension = basis.space.dimension
@@ -150,7 +140,7 @@ def _kept(
             if total > budget and total > 1:
                 break
             bound = level.eigenvalue
-        return int(np.sum(eigenvalues <= bound * (1 + _EIGENVALUE_ROUNDING)))
+        return int(np.sum(eigenvalues <= bound * (1 + EIGENVALUE_ROUNDING)))
     if num_functions is not None:
         budget = checked_count("num_functions", num_functions)
         return int(ends[ends <= budget].max(initial=1))

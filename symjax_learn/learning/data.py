@@ -1,6 +1,7 @@
 """The data of a fit, and the checks that every fit makes of them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -10,9 +11,18 @@ from jaxtyping import Array
 from symjax_learn._types import AnyArray, as_array, is_traced
 from symjax_learn.geometry.graphs import Graphs
 from symjax_learn.geometry.sets import Sets
-from symjax_learn.geometry.spaces import AbstractSpace, PaddedSets, check_finite, flatten_points
+from symjax_learn.geometry.spaces import (
+    AbstractSpace,
+    Level,
+    PaddedSets,
+    check_finite,
+    flatten_points,
+)
 from symjax_learn.geometry.tangents import has_tangents, tangential
 from symjax_learn.invariants.basis import InvariantBasis
+
+# Eigenvalues of a basis that agree to this relative accuracy are one level, in float32 as well.
+EIGENVALUE_ROUNDING = 1e-6
 
 
 class Data(NamedTuple):
@@ -197,3 +207,19 @@ def checked_gradients(
     slopes = jnp.moveaxis(slopes.reshape(n, num_outputs, *points.shape[1:]), 1, 0)
     flat = jnp.stack([tangential(space, points, one).reshape(n, -1) for one in slopes], axis=-1)
     return flat, jnp.asarray(number).astype(points.dtype)
+
+
+def truncated_levels(basis: InvariantBasis) -> Sequence[Level]:
+    """The levels of the space up to the last eigenvalue of a basis.
+
+    Raises:
+        TypeError: the basis is being traced.
+    """
+    if is_traced(basis):
+        raise TypeError(
+            "basis: it is being traced, and truncations and projections are exact set-up work; let the "
+            "compiled function close over the basis."
+        )
+    # Stored eigenvalues are rounded, in float32 by more than tells a level from its truncation.
+    largest = float(np.asarray(basis.eigenvalues)[-1])
+    return basis.space.levels(largest * (1 + EIGENVALUE_ROUNDING))

@@ -3,6 +3,10 @@
 from symjax_learn.optimization.dual import solve_kernel_ridge as solve_kernel_ridge
 from symjax_learn.optimization.moments import Moments as Moments
 from symjax_learn.optimization.moments import solve_moments as solve_moments
+from symjax_learn.optimization.projection import Projection as Projection
+from symjax_learn.optimization.projection import project as project
+from symjax_learn.optimization.projection import project_by_products as project_by_products
+from symjax_learn.optimization.projection import project_each as project_each
 from symjax_learn.optimization.quadratic import solve_ridge as solve_ridge
 from symjax_learn.optimization.solution import RidgeSolution as RidgeSolution
 from symjax_learn.optimization.solution import Status as Status

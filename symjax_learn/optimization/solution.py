@@ -23,6 +23,9 @@ class Status(enum.IntEnum):
     rank_deficient = 2
     ill_conditioned = 3
     bad_penalty = 4
+    not_converged = 5
+    no_gap = 7
+    inconsistent = 8
 
 
 MESSAGES = {
@@ -36,6 +39,14 @@ MESSAGES = {
         "far); raise the penalty or use float64."
     ),
     Status.bad_penalty: "the penalty is negative or not finite; give a finite number >= 0.",
+    Status.not_converged: (
+        "the iterations ended before the residual was small; allow more steps or a larger tolerance."
+    ),
+    Status.no_gap: (
+        "no clear gap between the singular values that were taken for zero and the others; are the "
+        "constraints exact (rounded matrices)? Give a tolerance between the two, or float64."
+    ),
+    Status.inconsistent: "no vector meets the constraints; the nearest to meeting them was found.",
 }
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from symjax_learn._chunks import refuse_beyond
 from symjax_learn._linalg import fixed_spaces
@@ -16,14 +17,13 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.routes.averaging import LevelCoefficients
 
 
-def generated_levels(action: Action, levels: Sequence[Level], memory_limit: int) -> LevelCoefficients:
-    """The invariants of each level from k constraints; eigenspaces of one size are solved together.
-
-    Cost: k·m² for the generators, k·m³ for the Lie algebra, and m³ for each eigenspace of dimension m;
-    never |G|.
+def level_constraints(
+    action: Action, levels: Sequence[Level], memory_limit: int
+) -> tuple[list[Float[np.ndarray, "k m m"]], list[Float[np.ndarray, "a m m"]]]:
+    """D(g) of the generators and dρ(A) of a basis of the Lie algebra, on each level.
 
     Raises:
-        ValueError: an eigenspace too large for a dense matrix, or a null space without a clear gap.
+        ValueError: an eigenspace too large for a dense matrix.
     """
     k = max(1, action.group.num_generators + action.group.dimension)
     squares = sum(level.multiplicity**2 for level in levels)
@@ -35,8 +35,19 @@ def generated_levels(action: Action, levels: Sequence[Level], memory_limit: int)
         f"{largest:,} and",
         "Lower it, or raise memory_limit.",
     )
-    matrices = action.generator_representations(levels)
-    derivations = action.derivations(levels)
+    return action.generator_representations(levels), action.derivations(levels)
+
+
+def generated_levels(action: Action, levels: Sequence[Level], memory_limit: int) -> LevelCoefficients:
+    """The invariants of each level from k constraints; eigenspaces of one size are solved together.
+
+    Cost: k·m² for the generators, k·m³ for the Lie algebra, and m³ for each eigenspace of dimension m;
+    never |G|.
+
+    Raises:
+        ValueError: an eigenspace too large for a dense matrix, or a null space without a clear gap.
+    """
+    matrices, derivations = level_constraints(action, levels, memory_limit)
     batches: dict[int, list[int]] = defaultdict(list)
     for i, level in enumerate(levels):
         batches[level.multiplicity].append(i)
