@@ -232,7 +232,8 @@ def tune_ridge(
         values=False,
         memory_limit=memory_limit,
     )
-    with solver_precision(is_traced(samples, first.penalty)):
+    narrow, traced = jnp.result_type(float), is_traced(samples, first.penalty)
+    with solver_precision(traced):
         dtype = jnp.result_type(float)
         parameters, penalty, value, steps, norm = _tuned(
             family,
@@ -245,7 +246,10 @@ def tune_ridge(
             limit,
             float(tolerance),
         )
-    parameters = jax.tree.map(lambda leaf: leaf.astype(float), parameters)
+        parameters, value, norm = jax.tree.map(
+            lambda leaf: leaf.astype(narrow), (parameters, value, norm)
+        )
+        penalty = penalty if traced else float(penalty)
     model = fit_ridge(basis, x, y, spectrum=family(parameters), penalty=penalty, **options)
     chosen = Criterion(criterion, value.astype(model.coefficients.dtype))
     model = eqx.tree_at(
@@ -261,7 +265,7 @@ def tune_ridge(
             f"gradient is still {float(norm):.1e}. Start elsewhere, or raise max_steps or tolerance; "
             "throw=False returns the last parameters."
         )
-    return Tuning(model, parameters, converged, steps, norm.astype(float))
+    return Tuning(model, parameters, converged, steps, norm)
 
 
 class _TriangularRows(eqx.Module):
