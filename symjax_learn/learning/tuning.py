@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -319,26 +318,34 @@ def _tuned(
             value = judged(point)
             return value / count if criterion == "evidence" else jnp.log(value)
 
-        solver = optax.lbfgs()
-        value_and_slope = optax.value_and_grad_from_state(objective)
-
-        def proceed(carry: tuple[Array, Any, Array, Array]) -> Array:
-            _, _, steps, norm = carry
-            return (steps < max_steps) & (norm > tolerance)
-
-        def step(carry: tuple[Array, Any, Array, Array]) -> tuple[Array, Any, Array, Array]:
-            point, state, steps, _ = carry
-            value, slope = value_and_slope(point, state=state)
-            with jax.numpy_dtype_promotion("standard"):  # the solver mixes integers of two widths
-                updates, state = solver.update(
-                    slope, state, point, value=value, grad=slope, value_fn=objective
-                )
-            point = jnp.asarray(optax.apply_updates(point, updates))
-            slope = optax.tree.get(state, "grad")
-            return point, state, steps + 1, jnp.max(jnp.abs(slope))
-
-        zero = jnp.zeros((), jnp.int32)
-        start = (flat, solver.init(flat), zero, jnp.asarray(jnp.inf, flat.dtype))
-        point, _, steps, norm = jax.lax.while_loop(proceed, step, start)
+        point, steps, norm = _minimized(objective, flat, max_steps, tolerance)
         parameters, log_penalty = unravel(point)
         return parameters, jnp.exp(log_penalty), judged(point), steps, norm
+
+
+def _minimized(
+    objective: Callable[[Array], Array], start: Array, max_steps: int, tolerance: float
+) -> tuple[Array, Array, Array]:
+    """The point by L-BFGS, its steps, and the largest entry of the gradient."""
+    import optax
+
+    solver = optax.lbfgs()
+
+    def proceed(carry: tuple[Array, Any, Array, Array, Array]) -> Array:
+        _, _, _, slope, steps = carry
+        return (steps < max_steps) & (jnp.max(jnp.abs(slope)) > tolerance)
+
+    def step(carry: tuple[Array, Any, Array, Array, Array]) -> tuple[Array, Any, Array, Array, Array]:
+        point, state, value, slope, steps = carry
+        with jax.numpy_dtype_promotion("standard"):  # the solver mixes integers of two widths
+            updates, state = solver.update(
+                slope, state, point, value=value, grad=slope, value_fn=objective
+            )
+        point = jnp.asarray(optax.apply_updates(point, updates))
+        value, slope = (jnp.asarray(optax.tree.get(state, name)) for name in ("value", "grad"))
+        return point, state, value, slope, steps + 1
+
+    value, slope = jax.value_and_grad(objective)(start)
+    first = (start, solver.init(start), value, slope, jnp.zeros((), jnp.int32))
+    point, _, _, slope, steps = jax.lax.while_loop(proceed, step, first)
+    return point, steps, jnp.max(jnp.abs(slope))
