@@ -55,7 +55,7 @@ def ridge_criterion(
     ``"loo"``: the root mean square of the leave-one-out residuals with nη held fixed. ``"gcv"``:
     (RSS/n)/(1 − df/n)². ``"evidence"``: −log of the likelihood of √w y as the Gaussian process of
     :func:`~symjax_learn.posterior`, integrated over the constant and with the best σ², all outputs
-    together. With intercept, n counts samples of positive weight. Composes under ``jit``, ``vmap`` and,
+    together. n counts the samples of positive weight. Composes under ``jit``, ``vmap`` and,
     for first derivatives, ``grad``, with respect to the penalty, parameters of the spectrum, x, y and
     weights, also where eigenvalues coincide; one compilation for each shape.
 
@@ -89,9 +89,9 @@ def ridge_criterion(
     >>> basis = sj.eigenbasis(sj.Torus(1), max_eigenvalue=25)
     >>> x = sj.Torus(1).sample(jax.random.key(0), (40,))
     >>> y = jax.numpy.exp(jax.numpy.cos(x[:, 0]))
-    >>> def badness(s):
-    ...     return sj.ridge_criterion(basis, x, y, spectrum=sj.sobolev(s), penalty=1e-3)
-    >>> bool(jax.grad(badness)(1.0) < 0)  # a smooth target
+    >>> def badness(penalty):
+    ...     return sj.ridge_criterion(basis, x, y, penalty=penalty)
+    >>> bool(jax.grad(badness)(10.0) > 0)  # a smaller one is better
     True
     """
     _check_criterion(criterion)
