@@ -127,6 +127,16 @@ def _check_present(space: AbstractSpace, points: np.ndarray, present: np.ndarray
 
 def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
     """Weights w of the samples, of mean 1; ones where no weights are given."""
+    given = plain_weights(weights, data, values=values)
+    if weights is None:
+        return given
+    if values and not is_traced(given) and not np.asarray(given).any():
+        raise ValueError("weights: expected finite numbers >= 0, not all zero; all are zero.")
+    return given / jnp.mean(given)
+
+
+def plain_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
+    """Weights w of the samples as they are; ones where no weights are given."""
     n = data.y.shape[0]
     if weights is None:
         return jnp.ones((n,), data.x.dtype)
@@ -139,11 +149,11 @@ def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Ar
     if values and not is_traced(given):
         host = np.asarray(given)
         bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
-        if len(bad) or not host.any():
-            found = f"row {bad[0]} is {host[bad[0]]}" if len(bad) else "all are zero"
-            raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
-    positive = jnp.asarray(given).astype(data.x.dtype)
-    return positive / jnp.mean(positive)
+        if len(bad):
+            raise ValueError(
+                f"weights: expected finite numbers >= 0, not all zero; row {bad[0]} is {host[bad[0]]}."
+            )
+    return jnp.asarray(given).astype(data.x.dtype)
 
 
 def checked_gradients(

@@ -1,0 +1,210 @@
+"""Least squares on a basis by its sums: they add up, so that data of any amount are read once."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from symjax_learn._chunks import chunk_rows, split_rows
+from symjax_learn._types import AnyArray, is_traced
+from symjax_learn.geometry.spaces import AbstractFunctions
+from symjax_learn.invariants.basis import InvariantBasis
+from symjax_learn.learning.data import checked_data, plain_weights
+from symjax_learn.optimization.statistics import CHUNK_ROWS, Moments, is_left_of, moments_of
+
+# Rows of an update are padded to a power of two of at least so many, so that few programs are compiled.
+_FEWEST_ROWS = 16
+
+
+class RidgeStatistics(eqx.Module):
+    """All that a fit on a basis needs of its data: the sums of :class:`Moments` of the features.
+
+    Statistics on one basis are added by ``+`` and taken away by ``-``, and rows by :meth:`update` and
+    :meth:`downdate`; all compose under ``jit`` and ``vmap``. A pytree.
+
+    Attributes:
+        basis: of the features φ(x), which are not scaled by any spectrum.
+        moments: Σ w φφᵀ, Σ w φyᵀ, Σ w y², Σ w, and the number of rows.
+        outputs: the shape of one target.
+    """
+
+    basis: InvariantBasis
+    moments: Moments
+    outputs: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def count(self) -> int:
+        """The number of rows of positive weight."""
+        return int(self.moments.count.exact)
+
+    def __add__(self, other: "RidgeStatistics") -> "RidgeStatistics":
+        """The statistics of the data of both.
+
+        Raises:
+            ValueError: another basis, or targets of another shape.
+        """
+        self._refuse_unlike(other)
+        return RidgeStatistics(self.basis, _sum(self.moments, other.moments), self.outputs)
+
+    def __sub__(self, other: "RidgeStatistics") -> "RidgeStatistics":
+        """The statistics without the data of the other.
+
+        Raises:
+            ValueError: as for ``+``; data that were not in it, unless traced.
+        """
+        self._refuse_unlike(other)
+        return self._without(other.moments)
+
+    def update(self, x: AnyArray, y: AnyArray, weights: AnyArray | None = None) -> "RidgeStatistics":
+        """The statistics with k more rows.
+
+        Args:
+            x: ``(k, *point_shape)``, in the dtype of the data before.
+            y: ``(k, *outputs)``.
+            weights: w ≥ 0, ``(k,)``; 1 unless given.
+
+        Raises:
+            ValueError, TypeError: rows that do not fit; values that are not finite, unless traced.
+
+        Cost: k features and O(k·D²).
+        """
+        return RidgeStatistics(self.basis, _sum(self.moments, self._of(x, y, weights)), self.outputs)
+
+    def downdate(self, x: AnyArray, y: AnyArray, weights: AnyArray | None = None) -> "RidgeStatistics":
+        """The statistics without k of their rows.
+
+        Args:
+            x: as in :meth:`update`.
+            y: likewise.
+            weights: likewise, those with which the rows came.
+
+        Raises:
+            ValueError, TypeError: as :meth:`update`; rows that were not there, where the sums show it:
+                more of them than there are, or a Gram matrix that is no longer semidefinite.
+
+        Cost: as :meth:`update`, and O(D³) for this check.
+        """
+        return self._without(self._of(x, y, weights))
+
+    def is_whole(self) -> bool:
+        """Whether all sums have the shapes of the basis and of the targets."""
+        functions, outputs = self.basis.num_functions, int(np.prod(self.outputs))
+        expected = (), (), (functions, functions), (functions, outputs), (outputs,)
+        moments = self.moments
+        found = moments.count, moments.weight, moments.gram, moments.cross, moments.squares
+        return all(
+            part.rounded.shape == part.rest.shape == shape
+            for part, shape in zip(found, expected, strict=True)
+        )
+
+    def _of(self, x: AnyArray, y: AnyArray, weights: AnyArray | None) -> Moments:
+        data = checked_data(self.basis.space, x, y, values=True)
+        if data.outputs != self.outputs:
+            raise ValueError(
+                f"y: expected targets of shape {self.outputs}, as those before, and got {data.outputs}."
+            )
+        dtype = self.moments.gram.rounded.dtype
+        if data.x.dtype != dtype:
+            raise TypeError(f"x: expected {dtype}, as the data before, and got {data.x.dtype}.")
+        given = plain_weights(weights, data, values=True)
+        rows = data.x, data.y.astype(dtype), given
+        if not is_traced(self, rows):
+            length = max(_FEWEST_ROWS, 1 << (len(given) - 1).bit_length())
+            rows = jax.tree.map(lambda array: jnp.asarray(padded(np.asarray(array), length)), rows)
+        return _contribution(self.basis.functions, *rows, jnp.asarray(len(given), jnp.int32))
+
+    def _without(self, moments: Moments) -> "RidgeStatistics":
+        left, sound = _difference(self.moments, moments)
+        if not is_traced(sound) and not sound:
+            raise ValueError(
+                "downdate: these rows were not all among the data: what is left has "
+                f"{float(left.count.exact):g} rows, of weight {float(left.weight.exact):g}, and no "
+                "semidefinite Gram matrix; take away only what was added, with its weights."
+            )
+        return RidgeStatistics(self.basis, left, self.outputs)
+
+    def _refuse_unlike(self, other: object) -> None:
+        if not isinstance(other, RidgeStatistics):
+            raise TypeError(f"statistics: expected a RidgeStatistics and got a {type(other).__name__}.")
+        if other.outputs != self.outputs:
+            raise ValueError(
+                f"statistics: of targets of shape {self.outputs} and of {other.outputs}; only those of "
+                "like targets add up."
+            )
+        dtypes = [one.moments.gram.rounded.dtype for one in (self, other)]
+        if dtypes[0] != dtypes[1]:
+            raise TypeError(
+                f"statistics: of {dtypes[0]} and of {dtypes[1]} data; accumulate both in one dtype."
+            )
+        if not is_like(self.basis, other.basis):
+            raise ValueError("statistics: on different bases; only those on one basis add up.")
+
+
+class Checkpoint(NamedTuple):
+    """How far a pass has come.
+
+    Attributes:
+        task: what is being summed, as pairs of a name and a value.
+        moments: so far, of each device by itself where there are several.
+        outputs: the shape of one target.
+        position: the next block.
+        checksum: of the rows before it, where they cannot be skipped unread.
+    """
+
+    task: tuple[tuple[str, str], ...]
+    moments: Moments
+    outputs: tuple[int, ...]
+    position: int
+    checksum: int
+
+
+def is_like(one: InvariantBasis, other: InvariantBasis) -> bool:
+    """Whether two bases have the same functions, by everything that is known of them."""
+    if one is other:
+        return True
+    (ours, structure), (theirs, their_structure) = (
+        jax.tree.flatten(basis.functions) for basis in (one, other)
+    )
+    if structure != their_structure or is_traced(one, other):
+        return structure == their_structure
+    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(ours, theirs, strict=True))
+
+
+def contribution(functions: AbstractFunctions, x: Any, y: Array, weights: Array) -> Moments:
+    """The sums over a batch of rows; a weight of zero is padding."""
+    rows = min(CHUNK_ROWS, chunk_rows(functions.width))
+    num_chunks = -(-len(weights) // rows)
+    rows = -(-len(weights) // num_chunks)
+    split = split_rows((x, y, weights), num_chunks, rows)
+    present = jnp.arange(num_chunks * rows).reshape(num_chunks, rows) < len(weights)
+    with jax.default_matmul_precision("highest"):
+        return moments_of(functions.rows, split[0], split[1], jnp.where(present, split[2], 0))
+
+
+def padded(rows: np.ndarray, length: int) -> np.ndarray:
+    """Copies of the first row to a given length."""
+    if len(rows) == length:
+        return rows
+    return np.concatenate([rows, np.broadcast_to(rows[:1], (length - len(rows), *rows.shape[1:]))])
+
+
+@eqx.filter_jit
+def _contribution(
+    functions: AbstractFunctions, x: Array, y: Array, weights: Array, count: Array
+) -> Moments:
+    present = jnp.arange(len(weights), dtype=jnp.int32) < count
+    return contribution(functions, x, y, jnp.where(present, weights, 0))
+
+
+@eqx.filter_jit
+def _sum(one: Moments, other: Moments) -> Moments:
+    return one + other
+
+
+@eqx.filter_jit
+def _difference(one: Moments, other: Moments) -> tuple[Moments, Array]:
+    left = one - other
+    return left, is_left_of(one, left)
