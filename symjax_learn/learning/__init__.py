@@ -8,9 +8,9 @@ from symjax_learn.learning.kernel import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning.model import KernelModel as KernelModel
 from symjax_learn.learning.model import Report as Report
 from symjax_learn.learning.model import SpectralModel as SpectralModel
-from symjax_learn.learning.moments import RidgeStatistics as RidgeStatistics
 from symjax_learn.learning.sources import npy_source as npy_source
 from symjax_learn.learning.sources import parquet_source as parquet_source
 from symjax_learn.learning.sources import zarr_source as zarr_source
 from symjax_learn.learning.spectral import fit_ridge as fit_ridge
 from symjax_learn.learning.streams import accumulate as accumulate
+from symjax_learn.learning.sums import RidgeStatistics as RidgeStatistics

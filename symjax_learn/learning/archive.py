@@ -69,8 +69,8 @@ from symjax_learn.invariants.symmetric_tables import (
     SymmetricPolynomials,
 )
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
-from symjax_learn.learning.moments import Checkpoint, RidgeStatistics
-from symjax_learn.optimization.statistics import Moments
+from symjax_learn.learning.sums import Checkpoint, RidgeStatistics
+from symjax_learn.optimization.statistics import Sums
 
 FORMAT = "symjax_learn.model"
 VERSION = 2
@@ -114,7 +114,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     LinearCombinations,
     MatrixGroup,
     Mesh,
-    Moments,
+    Sums,
     Motif,
     MotifFunctions,
     Motifs,
@@ -316,7 +316,7 @@ def _is_whole(model: Any) -> bool:
         case RidgeStatistics():
             return model.is_whole()
         case Checkpoint():
-            return isinstance(model.moments, Moments)
+            return isinstance(model.sums, Sums)
     return False
 
 

@@ -21,9 +21,9 @@ from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace
 from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.learning.archive import digest, load, write
 from symjax_learn.learning.data import Data, checked_data, plain_weights
-from symjax_learn.learning.moments import Checkpoint, RidgeStatistics, contribution, padded
 from symjax_learn.learning.sources import Block, Source, array_source, joined
-from symjax_learn.optimization.statistics import Moments, no_moments
+from symjax_learn.learning.sums import Checkpoint, RidgeStatistics, contribution, padded
+from symjax_learn.optimization.statistics import Sums, no_sums
 
 # A block of rows is compiled for and read at once: so many, or fewer where points are large.
 _BLOCK_ROWS, _BLOCK_ENTRIES = 2**14, 2**24
@@ -116,7 +116,7 @@ def accumulate(
 class _State(NamedTuple):
     """The sums so far, of each device by itself where there are several, and the shape of a target."""
 
-    moments: Moments
+    sums: Sums
     outputs: tuple[int, ...]
 
 
@@ -155,7 +155,7 @@ class _Keeper:
         """Write the sums before a position if it is time to."""
         if not now and time.monotonic() - self.last < self.seconds:
             return
-        write(self.path, Checkpoint(self.task, state.moments, state.outputs, position, self.checksum))
+        write(self.path, Checkpoint(self.task, state.sums, state.outputs, position, self.checksum))
         self.last = time.monotonic()
 
 
@@ -183,18 +183,18 @@ def _pass(
 ) -> RidgeStatistics:
     """The sums over the blocks of this process."""
     functions, kept = basis.functions, None if keeper is None else keeper.kept
-    state = None if kept is None else _State(_placed(kept.moments, mesh), kept.outputs)
+    state = None if kept is None else _State(_placed(kept.sums, mesh), kept.outputs)
     if mesh is not None:
         functions = eqx.filter_shard(functions, NamedSharding(mesh, P()))
     total = source.num_rows if isinstance(source, Source) else None
     position = unsaved = 0 if kept is None else kept.position
     for block in _blocks(source, rows, keeper):
         data, weights = _checked(basis.space, block, state)
-        state = state or _State(_no_moments(basis, data, mesh), data.outputs)
+        state = state or _State(_no_sums(basis, data, mesh), data.outputs)
         if block.index % jax.process_count() == jax.process_index():
             arrays = _filled((data.x, data.y.astype(data.x.dtype), weights), rows, mesh)
             jax.block_until_ready(state)  # one block is summed while the next is read, and no more wait
-            state = state._replace(moments=_absorbed(functions, state.moments, *arrays, mesh))
+            state = state._replace(sums=_absorbed(functions, state.sums, *arrays, mesh))
         position = block.index + 1
         if keeper is not None:
             keeper.keep(state, position)
@@ -202,24 +202,24 @@ def _pass(
             progress(block.start + len(weights), total)
     if state is None and isinstance(source, Source) and source.num_rows:  # no block for this process
         data, _ = _checked(basis.space, _Rows(0, 0, source.read(0, 1)), None)
-        state = _State(_no_moments(basis, data, mesh), data.outputs)
+        state = _State(_no_sums(basis, data, mesh), data.outputs)
     if state is None:
         raise ValueError("source: it has no rows (n = 0); sums need at least one.")
     if keeper is not None and position != unsaved:
         keeper.keep(state, position, now=True)
-    return RidgeStatistics(basis, _over_devices(state.moments, mesh), state.outputs)
+    return RidgeStatistics(basis, _over_devices(state.sums, mesh), state.outputs)
 
 
 @eqx.filter_jit
 def _absorbed(
-    functions: AbstractFunctions, state: Moments, x: Array, y: Array, w: Array, mesh: Mesh | None
-) -> Moments:
+    functions: AbstractFunctions, state: Sums, x: Array, y: Array, w: Array, mesh: Mesh | None
+) -> Sums:
     """The sums with one more block; each device keeps those of its own rows."""
     if mesh is None:
         return state + contribution(functions, x, y, w)
     arrays, static = eqx.partition(functions, eqx.is_array)
 
-    def local(arrays: Any, state: Moments, x: Array, y: Array, w: Array) -> Moments:
+    def local(arrays: Any, state: Sums, x: Array, y: Array, w: Array) -> Sums:
         own = jax.tree.map(lambda leaf: leaf[0], state)
         own = own + contribution(eqx.combine(arrays, static), x, y, w)
         return jax.tree.map(lambda leaf: leaf[None], own)
@@ -230,8 +230,8 @@ def _absorbed(
     return sharded(arrays, state, x, y, w)
 
 
-def _no_moments(basis: InvariantBasis, data: Data, mesh: Mesh | None) -> Moments:
-    none = no_moments(basis.num_functions, data.y.shape[1], data.x.dtype)
+def _no_sums(basis: InvariantBasis, data: Data, mesh: Mesh | None) -> Sums:
+    none = no_sums(basis.num_functions, data.y.shape[1], data.x.dtype)
     if mesh is None:
         return none
     return _placed(jax.tree.map(lambda leaf: jnp.stack([leaf] * mesh.size), none), mesh)
@@ -253,12 +253,12 @@ def _filled(arrays: tuple[Array, Array, Array], rows: int, mesh: Mesh | None) ->
     return _placed(arrays, mesh)
 
 
-def _over_devices(moments: Moments, mesh: Mesh | None) -> Moments:
+def _over_devices(sums: Sums, mesh: Mesh | None) -> Sums:
     """The sum of what each device has, in their order."""
-    return moments if mesh is None else _total(jax.device_get(moments), mesh.size)
+    return sums if mesh is None else _total(jax.device_get(sums), mesh.size)
 
 
-def _total(stacked: Moments, number: int) -> Moments:
+def _total(stacked: Sums, number: int) -> Sums:
     parts = [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), stacked) for i in range(number)]
     total = parts[0]
     for part in parts[1:]:
@@ -278,7 +278,7 @@ def _over_processes(found: RidgeStatistics | None, failure: Exception | None) ->
             f"source: process {int(np.flatnonzero(failed)[0])} failed, and there are no sums without "
             "its share; see its error."
         )
-    stacked = multihost_utils.process_allgather(jax.device_get(found.moments))
+    stacked = multihost_utils.process_allgather(jax.device_get(found.sums))
     return RidgeStatistics(found.basis, _total(stacked, jax.process_count()), found.outputs)
 
 
@@ -368,10 +368,10 @@ def _checked(space: AbstractSpace, block: _Rows, state: _State | None) -> tuple[
             f"y: of shape {data.outputs} from row {block.start} of the source on, and {state.outputs} "
             "before."
         )
-    if state is not None and data.x.dtype != state.moments.gram.rounded.dtype:
+    if state is not None and data.x.dtype != state.sums.gram.rounded.dtype:
         raise TypeError(
             f"x: {data.x.dtype} from row {block.start} of the source on, and "
-            f"{state.moments.gram.rounded.dtype} before; give one dtype."
+            f"{state.sums.gram.rounded.dtype} before; give one dtype."
         )
     for name, array in (("x", x), ("y", y), ("weights", given)):
         if array is not None and not np.isfinite(array).all():
@@ -447,6 +447,6 @@ def _task(
         ("basis", name),
         ("block_rows", str(rows)),
         ("source", source.fingerprint if isinstance(source, Source) else "an iterable"),
-        ("number of devices", str(1 if mesh is None else mesh.size)),
+        ("mesh", "none" if mesh is None else f"{mesh.size} devices"),
         ("number of processes", f"{jax.process_index()} of {jax.process_count()}"),
     )

@@ -28,7 +28,7 @@ _INDEFINITE = 20
 Features = Callable[[Any], Float[Array, "D rows"]]
 
 
-class Moments(eqx.Module):
+class Sums(eqx.Module):
     """The sums of a least-squares problem. Those of two sets of rows add up to those of both.
 
     Each is a :class:`~symjax_learn._types.Precise` of two arrays in the dtype of the features; its
@@ -48,27 +48,27 @@ class Moments(eqx.Module):
     cross: Precise
     squares: Precise
 
-    def __add__(self, other: "Moments") -> "Moments":
+    def __add__(self, other: "Sums") -> "Sums":
         """The sums over the rows of both."""
         return jax.tree.map(added, self, other, is_leaf=_is_sum)
 
-    def __sub__(self, other: "Moments") -> "Moments":
+    def __sub__(self, other: "Sums") -> "Sums":
         """The sums over the rows without those of the other; see :func:`is_left_of`."""
         return self + jax.tree.map(jnp.negative, other)
 
 
-def no_moments(num_functions: int, num_outputs: int, dtype: Any) -> Moments:
+def no_sums(num_functions: int, num_outputs: int, dtype: Any) -> Sums:
     """The sums over no rows."""
     shapes = (), (), (num_functions, num_functions), (num_functions, num_outputs), (num_outputs,)
-    return Moments(*(_zeros(shape, dtype) for shape in shapes))
+    return Sums(*(_zeros(shape, dtype) for shape in shapes))
 
 
-def moments_of(
+def sums_of(
     features: Features,
     points: Any,
     targets: Float[Array, "chunks rows o"],
     weights: Float[Array, "chunks rows"],
-) -> Moments:
+) -> Sums:
     """The sums over rows that come in chunks of one length.
 
     Args:
@@ -99,10 +99,10 @@ def moments_of(
         lambda total: Precise(*_two_sum(total.rounded, total.rest)), sums, is_leaf=_is_sum
     )
     gram = Precise(_whole([row.rounded for row in rows]), _whole([row.rest for row in rows]))
-    return Moments(count, weight, gram, cross, squares)
+    return Sums(count, weight, gram, cross, squares)
 
 
-def is_left_of(before: Moments, after: Moments) -> Bool[Array, ""]:
+def is_left_of(before: Sums, after: Sums) -> Bool[Array, ""]:
     """Whether ``after`` can be what rows leave of ``before`` when some of them are taken away.
 
     That is, a number and weights that are not negative, and a Gram matrix that is not indefinite beyond

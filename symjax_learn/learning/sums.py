@@ -13,32 +13,32 @@ from symjax_learn._types import AnyArray, is_traced
 from symjax_learn.geometry.spaces import AbstractFunctions
 from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.learning.data import checked_data, plain_weights
-from symjax_learn.optimization.statistics import CHUNK_ROWS, Moments, is_left_of, moments_of
+from symjax_learn.optimization.statistics import CHUNK_ROWS, Sums, is_left_of, sums_of
 
 # Rows of an update are padded to a power of two of at least so many, so that few programs are compiled.
 _FEWEST_ROWS = 16
 
 
 class RidgeStatistics(eqx.Module):
-    """All that a fit on a basis needs of its data: the sums of :class:`Moments` of the features.
+    """All that a fit on a basis needs of its data: the sums of :class:`Sums` of the features.
 
     Statistics on one basis are added by ``+`` and taken away by ``-``, and rows by :meth:`update` and
     :meth:`downdate`; all compose under ``jit`` and ``vmap``. A pytree.
 
     Attributes:
         basis: of the features φ(x), which are not scaled by any spectrum.
-        moments: Σ w φφᵀ, Σ w φyᵀ, Σ w y², Σ w, and the number of rows.
+        sums: Σ w φφᵀ, Σ w φyᵀ, Σ w y², Σ w, and the number of rows.
         outputs: the shape of one target.
     """
 
     basis: InvariantBasis
-    moments: Moments
+    sums: Sums
     outputs: tuple[int, ...] = eqx.field(static=True)
 
     @property
     def count(self) -> int:
         """The number of rows of positive weight."""
-        return int(self.moments.count.exact)
+        return int(self.sums.count.exact)
 
     def __add__(self, other: "RidgeStatistics") -> "RidgeStatistics":
         """The statistics of the data of both.
@@ -47,7 +47,7 @@ class RidgeStatistics(eqx.Module):
             ValueError: another basis, or targets of another shape.
         """
         self._refuse_unlike(other)
-        return RidgeStatistics(self.basis, _sum(self.moments, other.moments), self.outputs)
+        return RidgeStatistics(self.basis, _sum(self.sums, other.sums), self.outputs)
 
     def __sub__(self, other: "RidgeStatistics") -> "RidgeStatistics":
         """The statistics without the data of the other.
@@ -56,7 +56,7 @@ class RidgeStatistics(eqx.Module):
             ValueError: as for ``+``; data that were not in it, unless traced.
         """
         self._refuse_unlike(other)
-        return self._without(other.moments)
+        return self._without(other.sums)
 
     def update(self, x: AnyArray, y: AnyArray, weights: AnyArray | None = None) -> "RidgeStatistics":
         """The statistics with k more rows.
@@ -71,7 +71,7 @@ class RidgeStatistics(eqx.Module):
 
         Cost: k features and O(k·D²).
         """
-        return RidgeStatistics(self.basis, _sum(self.moments, self._of(x, y, weights)), self.outputs)
+        return RidgeStatistics(self.basis, _sum(self.sums, self._of(x, y, weights)), self.outputs)
 
     def downdate(self, x: AnyArray, y: AnyArray, weights: AnyArray | None = None) -> "RidgeStatistics":
         """The statistics without k of their rows.
@@ -93,20 +93,20 @@ class RidgeStatistics(eqx.Module):
         """Whether all sums have the shapes of the basis and of the targets."""
         functions, outputs = self.basis.num_functions, int(np.prod(self.outputs))
         expected = (), (), (functions, functions), (functions, outputs), (outputs,)
-        moments = self.moments
-        found = moments.count, moments.weight, moments.gram, moments.cross, moments.squares
+        sums = self.sums
+        found = sums.count, sums.weight, sums.gram, sums.cross, sums.squares
         return all(
             part.rounded.shape == part.rest.shape == shape
             for part, shape in zip(found, expected, strict=True)
         )
 
-    def _of(self, x: AnyArray, y: AnyArray, weights: AnyArray | None) -> Moments:
+    def _of(self, x: AnyArray, y: AnyArray, weights: AnyArray | None) -> Sums:
         data = checked_data(self.basis.space, x, y, values=True)
         if data.outputs != self.outputs:
             raise ValueError(
                 f"y: expected targets of shape {self.outputs}, as those before, and got {data.outputs}."
             )
-        dtype = self.moments.gram.rounded.dtype
+        dtype = self.sums.gram.rounded.dtype
         if data.x.dtype != dtype:
             raise TypeError(f"x: expected {dtype}, as the data before, and got {data.x.dtype}.")
         given = plain_weights(weights, data, values=True)
@@ -116,8 +116,8 @@ class RidgeStatistics(eqx.Module):
             rows = jax.tree.map(lambda array: jnp.asarray(padded(np.asarray(array), length)), rows)
         return _contribution(self.basis.functions, *rows, jnp.asarray(len(given), jnp.int32))
 
-    def _without(self, moments: Moments) -> "RidgeStatistics":
-        left, sound = _difference(self.moments, moments)
+    def _without(self, sums: Sums) -> "RidgeStatistics":
+        left, sound = _difference(self.sums, sums)
         if not is_traced(sound) and not sound:
             raise ValueError(
                 "downdate: these rows were not all among the data: what is left has "
@@ -134,7 +134,7 @@ class RidgeStatistics(eqx.Module):
                 f"statistics: of targets of shape {self.outputs} and of {other.outputs}; only those of "
                 "like targets add up."
             )
-        dtypes = [one.moments.gram.rounded.dtype for one in (self, other)]
+        dtypes = [one.sums.gram.rounded.dtype for one in (self, other)]
         if dtypes[0] != dtypes[1]:
             raise TypeError(
                 f"statistics: of {dtypes[0]} and of {dtypes[1]} data; accumulate both in one dtype."
@@ -148,14 +148,14 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         task: what is being summed, as pairs of a name and a value.
-        moments: so far, of each device by itself where there are several.
+        sums: so far, of each device by itself where there are several.
         outputs: the shape of one target.
         position: the next block.
         checksum: of the rows before it, where they cannot be skipped unread.
     """
 
     task: tuple[tuple[str, str], ...]
-    moments: Moments
+    sums: Sums
     outputs: tuple[int, ...]
     position: int
     checksum: int
@@ -173,7 +173,7 @@ def is_like(one: InvariantBasis, other: InvariantBasis) -> bool:
     return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(ours, theirs, strict=True))
 
 
-def contribution(functions: AbstractFunctions, x: Any, y: Array, weights: Array) -> Moments:
+def contribution(functions: AbstractFunctions, x: Any, y: Array, weights: Array) -> Sums:
     """The sums over a batch of rows; a weight of zero is padding."""
     rows = min(CHUNK_ROWS, chunk_rows(functions.width))
     num_chunks = -(-len(weights) // rows)
@@ -181,7 +181,7 @@ def contribution(functions: AbstractFunctions, x: Any, y: Array, weights: Array)
     split = split_rows((x, y, weights), num_chunks, rows)
     present = jnp.arange(num_chunks * rows).reshape(num_chunks, rows) < len(weights)
     with jax.default_matmul_precision("highest"):
-        return moments_of(functions.rows, split[0], split[1], jnp.where(present, split[2], 0))
+        return sums_of(functions.rows, split[0], split[1], jnp.where(present, split[2], 0))
 
 
 def padded(rows: np.ndarray, length: int) -> np.ndarray:
@@ -194,17 +194,17 @@ def padded(rows: np.ndarray, length: int) -> np.ndarray:
 @eqx.filter_jit
 def _contribution(
     functions: AbstractFunctions, x: Array, y: Array, weights: Array, count: Array
-) -> Moments:
+) -> Sums:
     present = jnp.arange(len(weights), dtype=jnp.int32) < count
     return contribution(functions, x, y, jnp.where(present, weights, 0))
 
 
 @eqx.filter_jit
-def _sum(one: Moments, other: Moments) -> Moments:
+def _sum(one: Sums, other: Sums) -> Sums:
     return one + other
 
 
 @eqx.filter_jit
-def _difference(one: Moments, other: Moments) -> tuple[Moments, Array]:
+def _difference(one: Sums, other: Sums) -> tuple[Sums, Array]:
     left = one - other
     return left, is_left_of(one, left)
