@@ -69,6 +69,7 @@ from symjax_learn.learning import augment as augment
 from symjax_learn.learning import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning import fit_ridge as fit_ridge
 from symjax_learn.learning import fit_spec_avg as fit_spec_avg
+from symjax_learn.learning import fit_statistics as fit_statistics
 from symjax_learn.learning import load as load
 from symjax_learn.learning import npy_source as npy_source
 from symjax_learn.learning import parquet_source as parquet_source

@@ -15,11 +15,13 @@ import pytest
 
 import symjax_learn as sj
 from symjax_learn.optimization.statistics import Sums, is_left_of, no_sums, sums_of
+from tests.registry import X64
 
 SPACE = sj.Torus(2)
 BASIS = sj.invariant_basis(SPACE, sj.symmetric_group(2), max_eigenvalue=5)
 N, BLOCK = 150, 32
 EPS = float(jnp.finfo(float).eps)
+EPS32 = float(jnp.finfo(jnp.float32).eps)
 
 
 def data(n=N, seed=0, outputs=()):
@@ -603,3 +605,105 @@ def test_no_rows_have_no_sums():
     none = no_sums(3, 1, float)
     assert isinstance(none, Sums)
     assert not np.asarray((none + none).gram.exact).any()
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("penalty", [1e-4, 1e-2])
+def test_a_fit_from_statistics_is_that_of_the_rows(intercept, penalty):
+    x, y, w = data(outputs=(2,))
+    options = {"penalty": penalty, "intercept": intercept, "spectrum": sj.sobolev(1.5)}
+    model = sj.fit_statistics(sj.accumulate(BASIS, (x, y, w), block_rows=BLOCK), **options)
+    direct = sj.fit_ridge(BASIS, x, y, weights=w, **options)
+    np.testing.assert_allclose(model.coefficients, direct.coefficients, atol=1e-8 if X64 else 1e-4)
+    assert model.coefficients.dtype == x.dtype
+    assert model.report.loo_error is None
+    np.testing.assert_allclose(model.report.condition, direct.report.condition, rtol=1e-3)
+
+
+@pytest.mark.skipif(not X64, reason="compares to more digits than float32 has")
+def test_a_fit_of_float32_sums_loses_no_more_than_their_rounding():
+    x, y, w = (a.astype(np.float32) for a in data(5000))
+    statistics = sj.accumulate(BASIS, (x, y, w))
+    gram = oracle(BASIS, x, y, w)[0]
+    assert np.linalg.norm(statistics.sums.gram.exact - gram, 2) < 4 * EPS32 * np.linalg.norm(gram, 2)
+
+
+@pytest.mark.parametrize("penalty", ["gcv", "evidence"])
+def test_a_chosen_penalty_is_the_best_of_its_neighbours_by_the_definition(penalty):
+    x, y, w = data()
+    keep = w > 0
+    model = sj.fit_statistics(sj.accumulate(BASIS, (x, y, w)), penalty=penalty)
+    features, targets = np.asarray(BASIS(x), float)[keep], np.asarray(y, float)[keep]
+    spectrum, root = (
+        np.asarray(sj.sobolev(2.0)(BASIS.eigenvalues), float),
+        np.sqrt(w[keep].astype(float)),
+    )
+    features, targets, n = features * root[:, None], targets * root, keep.sum()
+
+    def value(eta):
+        ridge = w.sum() * eta / spectrum
+        ridge[0] = 0
+        hat = features @ np.linalg.solve(features.T @ features + np.diag(ridge), features.T)
+        if penalty == "gcv":
+            residual = targets - hat @ targets
+            return n * (residual @ residual) / (n - np.trace(hat)) ** 2
+        kernel = features[:, 1:] @ np.diag(spectrum[1:]) @ features[:, 1:].T
+        noise = w.sum() * eta * np.eye(n)
+        inverse, ones = np.linalg.inv(kernel + noise), features[:, :1]
+        middle = ones.T @ inverse @ ones
+        energy = (
+            targets @ (inverse - inverse @ ones @ np.linalg.inv(middle) @ ones.T @ inverse) @ targets
+        )
+        logs = np.linalg.slogdet(kernel + noise)[1] + np.linalg.slogdet(middle)[1]
+        return ((n - 1) * np.log(energy) + logs) / 2
+
+    chosen = float(model.penalty)
+    assert model.report.criterion.name == penalty
+    assert all(value(chosen) <= value(chosen * f) + 1e-4 for f in (0.1, 0.5, 2, 10))
+
+
+def test_a_fit_beyond_what_sums_resolve_tells():
+    x, y, _ = data(40)
+    twice = np.concatenate([x, x])
+    statistics = sj.accumulate(BASIS, (x[:5], y[:5]))
+    with pytest.raises(ValueError, match=r"rank_deficient"):
+        sj.fit_statistics(statistics, penalty=0.0)
+    assert int(sj.fit_statistics(statistics, penalty=0.0, throw=False).report.status) == 2
+    with pytest.raises(ValueError, match=r"ill_conditioned"):
+        sj.fit_statistics(statistics, penalty=EPS)
+    assert sj.fit_statistics(sj.accumulate(BASIS, (twice, np.tile(y, 2)))).penalty > 0
+
+
+def test_a_fit_composes_and_is_compiled_once():
+    x, y, w = (jnp.asarray(a) for a in data(60))
+    statistics = sj.accumulate(BASIS, (x, y, w))
+
+    def fitted(penalty):
+        return sj.fit_statistics(statistics, penalty=penalty).coefficients
+
+    penalties = jnp.asarray([1e-3, 1e-1])
+    for one, row in zip(penalties, jax.jit(jax.vmap(fitted))(penalties), strict=True):
+        np.testing.assert_allclose(row, fitted(one), atol=1e-8 if X64 else 2e-3)
+    step = 1e-5 if X64 else 1e-2
+    slope = jax.grad(lambda p: fitted(jnp.exp(p))[1])(-3.0)
+    expected = (fitted(np.exp(-3.0 + step))[1] - fitted(np.exp(-3.0 - step))[1]) / (2 * step)
+    np.testing.assert_allclose(slope, expected, rtol=1e-5 if X64 else 5e-2)
+
+
+@pytest.mark.usefixtures("without_signature_checks")
+def test_bad_fits_are_refused():
+    statistics = sj.accumulate(BASIS, (X, Y))
+    with pytest.raises(
+        TypeError, match=r"statistics: expected the answer of accumulate and got a tuple"
+    ):
+        sj.fit_statistics((X, Y))
+    with pytest.raises(ValueError, match=r"penalty: 'loo' needs a second pass over the rows"):
+        sj.fit_statistics(statistics, penalty="loo")
+    with pytest.raises(
+        ValueError, match=r"penalty: expected 'gcv', 'evidence' or a number .* got 'best'"
+    ):
+        sj.fit_statistics(statistics, penalty="best")
+    with pytest.raises(ValueError, match=r"penalty: expected .* number >= 0 and got -1"):
+        sj.fit_statistics(statistics, penalty=-1.0)
+    with pytest.raises(ValueError, match=r"statistics: they are of 0 rows of positive weight"):
+        sj.fit_statistics(statistics - statistics)

@@ -14,3 +14,4 @@ from symjax_learn.learning.sources import zarr_source as zarr_source
 from symjax_learn.learning.spectral import fit_ridge as fit_ridge
 from symjax_learn.learning.streams import accumulate as accumulate
 from symjax_learn.learning.sums import RidgeStatistics as RidgeStatistics
+from symjax_learn.learning.sums import fit_statistics as fit_statistics

@@ -70,6 +70,7 @@ from symjax_learn.invariants.symmetric_tables import (
 )
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 from symjax_learn.learning.sums import Checkpoint, RidgeStatistics
+from symjax_learn.optimization.solution import Criterion
 from symjax_learn.optimization.statistics import Sums
 
 FORMAT = "symjax_learn.model"
@@ -93,6 +94,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     CosineKernels,
     CosineProducts,
     CoupledFunctions,
+    Criterion,
     DiscreteSpace,
     FactorProducts,
     FramePolynomials,
@@ -114,7 +116,6 @@ _CONSTRUCTORS: tuple[type, ...] = (
     LinearCombinations,
     MatrixGroup,
     Mesh,
-    Sums,
     Motif,
     MotifFunctions,
     Motifs,
@@ -148,6 +149,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SphericalHarmonics,
     Step,
     Stiefel,
+    Sums,
     SymmetricPolynomials,
     TabulatedFunctions,
     Torus,

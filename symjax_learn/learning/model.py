@@ -20,7 +20,7 @@ from symjax_learn.geometry.spaces import (
     flatten_points,
 )
 from symjax_learn.invariants.basis import InvariantBasis, evaluate
-from symjax_learn.optimization.solution import MESSAGES, RidgeSolution, Status
+from symjax_learn.optimization.solution import MESSAGES, Criterion, RidgeSolution, Status
 
 
 class Report(NamedTuple):
@@ -28,15 +28,18 @@ class Report(NamedTuple):
 
     Attributes:
         status: a ``Status`` as an integer; 0 is a good fit.
-        loo_error: root mean square of the leave-one-out residuals at the penalty that was used.
+        loo_error: root mean square of the leave-one-out residuals at the penalty that was used; ``None``
+            where only sums over the samples were read.
         condition: by how much relative errors of the features may be magnified in the fit.
         steps: iterations of the solver (1 for a direct one).
+        criterion: the name and the value of what chose the penalty; ``None`` where it was given.
     """
 
     status: Int[AnyArray, "..."]
-    loo_error: Float[AnyArray, "..."]
+    loo_error: Float[AnyArray, "..."] | None
     condition: Float[AnyArray, "..."]
     steps: Int[AnyArray, "..."]
+    criterion: Criterion | None = None
 
 
 class SpectralModel(eqx.Module):
@@ -208,12 +211,11 @@ def checked_spectrum(spectrum: object, eigenvalues: Array) -> Array:
 
 def as_report(solution: RidgeSolution, dtype: jnp.dtype) -> Report:
     """The evidence of a direct solver, in the dtype of the data."""
-    return Report(
-        solution.status,
-        solution.loo_error.astype(dtype),
-        solution.condition.astype(dtype),
-        jnp.ones((), jnp.int32),
+    loo_error, criterion = jax.tree.map(
+        lambda value: value.astype(dtype), (solution.loo_error, solution.criterion)
     )
+    condition = solution.condition.astype(dtype)
+    return Report(solution.status, loo_error, condition, jnp.ones((), jnp.int32), criterion)
 
 
 def raise_unless_ok(report: Report) -> None:

@@ -11,12 +11,28 @@ from jaxtyping import Array
 from symjax_learn._chunks import chunk_rows, split_rows
 from symjax_learn._types import AnyArray, is_traced
 from symjax_learn.geometry.spaces import AbstractFunctions
+from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.learning.data import checked_data, plain_weights
+from symjax_learn.learning.model import (
+    Report,
+    SpectralModel,
+    as_report,
+    checked_penalty,
+    checked_spectrum,
+    raise_unless_ok,
+    solver_precision,
+    working_dtype,
+)
+from symjax_learn.optimization.criteria import CRITERIA
+from symjax_learn.optimization.moments import Moments, solve_moments
 from symjax_learn.optimization.statistics import CHUNK_ROWS, Sums, is_left_of, sums_of
 
 # Rows of an update are padded to a power of two of at least so many, so that few programs are compiled.
 _FEWEST_ROWS = 16
+# Rounding of a sum, as a multiple of that of its terms: of the products of one chunk.
+_ROUNDING = 8
+_DEFAULT_SPECTRUM = sobolev(2.0)
 
 
 class RidgeStatistics(eqx.Module):
@@ -141,6 +157,112 @@ class RidgeStatistics(eqx.Module):
             )
         if not is_like(self.basis, other.basis):
             raise ValueError("statistics: on different bases; only those on one basis add up.")
+
+
+def fit_statistics(
+    statistics: RidgeStatistics,
+    *,
+    spectrum: Spectrum = _DEFAULT_SPECTRUM,
+    penalty: float | Array | str = "gcv",
+    intercept: bool = True,
+    throw: bool = True,
+) -> SpectralModel:
+    """Ridge regression from sums: min over c of (1/W) Σ_i w_i |y_i − φ(x_i)c|² + η Σ_j |c_j|²/μ(λ_j).
+
+    W is Σ w, n without weights: the same model as :func:`~symjax_learn.fit_ridge` on the same data, of
+    which no row is needed any more. Any number of spectra and penalties are tried on one pass over the
+    data. Composes under ``jit``, ``vmap`` and, for first derivatives, ``grad``.
+
+    The sums square the condition of the features. Where that is more than they resolve, the status is
+    ``ill_conditioned``: from float32 data penalties below about 10⁻⁵ of the largest eigenvalue of
+    √μ(Φᵀ Φ/n)√μ, from float64 data below 10⁻¹⁴; :func:`~symjax_learn.fit_ridge` goes to the squares of
+    these.
+
+    Args:
+        statistics: by :func:`~symjax_learn.accumulate`.
+        spectrum: μ, a function of the eigenvalues.
+        penalty: η ≥ 0; or ``"gcv"``, generalized cross-validation, or ``"evidence"``, the marginal
+            likelihood of a Gaussian process, for the best on a logarithmic grid, four values a decade.
+        intercept: leave the constant function unpenalized.
+        throw: raise for bad values, instead of returning them as ``report.status``.
+
+    Returns:
+        A :class:`~symjax_learn.SpectralModel`, whose report has no leave-one-out error.
+
+    Raises:
+        ValueError, TypeError: no statistics, or of no rows; a penalty that is none, or ``"loo"``, which
+            needs a second pass over the rows; a singular problem, when ``throw`` and not traced.
+
+    Cost: one eigendecomposition, O(D³), for all penalties.
+
+    >>> import symjax_learn as sj, jax
+    >>> space = sj.Torus(2)
+    >>> basis = sj.invariant_basis(space, sj.symmetric_group(2), max_eigenvalue=4)
+    >>> x = space.sample(jax.random.key(0), (50,))
+    >>> statistics = sj.accumulate(basis, (x, jax.numpy.cos(x).sum(axis=1)))
+    >>> model = sj.fit_statistics(statistics, penalty=1e-3)
+    >>> direct = sj.fit_ridge(basis, x, jax.numpy.cos(x).sum(axis=1), penalty=1e-3)
+    >>> bool(abs(model(x) - direct(x)).max() < 1e-5)
+    True
+    """
+    if not isinstance(statistics, RidgeStatistics):
+        raise TypeError(
+            f"statistics: expected the answer of accumulate and got a {type(statistics).__name__}."
+        )
+    criterion, eta = _checked_choice(penalty)
+    basis, sums = statistics.basis, statistics.sums
+    weights = checked_spectrum(spectrum, basis.eigenvalues)
+    traced = is_traced(statistics, weights, eta)
+    if throw and not is_traced(sums) and not (statistics.count >= 1 and sums.weight.exact > 0):
+        raise ValueError(
+            f"statistics: they are of {statistics.count} rows of positive weight; a fit needs at least one."
+        )
+    with solver_precision(traced):
+        coefficients, chosen, report = _fit(
+            sums, weights, None if eta is None else jnp.asarray(eta), criterion, bool(intercept)
+        )
+    if throw:
+        raise_unless_ok(report)
+    return SpectralModel(basis, coefficients.reshape(-1, *statistics.outputs), chosen, report)
+
+
+def _checked_choice(penalty: Any) -> tuple[str, AnyArray | None]:
+    """A criterion, and a penalty where one is given."""
+    if not isinstance(penalty, str):
+        return CRITERIA[0], checked_penalty(penalty, 1)
+    if penalty == "loo":
+        raise ValueError(
+            "penalty: 'loo' needs a second pass over the rows, of which statistics are only the sums; use "
+            "'gcv' or 'evidence', or fit_ridge with the rows."
+        )
+    if penalty not in CRITERIA:
+        raise ValueError(f"penalty: expected 'gcv', 'evidence' or a number >= 0 and got {penalty!r}.")
+    return penalty, None
+
+
+@eqx.filter_jit
+def _fit(
+    sums: Sums, kernel_weights: Array, penalty: Array | None, criterion: str, intercept: bool
+) -> tuple[Array, Array, Report]:
+    given = sums.gram.rounded.dtype
+    dtype = working_dtype(given)
+    kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
+    # √0 = 0 has no derivative, and its function no coefficient.
+    positive = kernel_weights > 0
+    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
+    parts = sums.gram, sums.cross, sums.squares, sums.weight, sums.count
+    precision = float(jnp.finfo(given).eps)
+    with jax.default_matmul_precision("highest"):
+        solution = solve_moments(
+            Moments(*(part.astype(dtype) for part in parts)),
+            scale,
+            penalty,
+            precision,
+            _ROUNDING * precision,
+            criterion,
+        )
+    coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
+    return coefficients.astype(given), solution.penalty.astype(given), as_report(solution, given)
 
 
 class Checkpoint(NamedTuple):

@@ -1,6 +1,8 @@
 """Step 3, optimization: knows no group and no space, only features, penalties and constraints."""
 
 from symjax_learn.optimization.dual import solve_kernel_ridge as solve_kernel_ridge
+from symjax_learn.optimization.moments import Moments as Moments
+from symjax_learn.optimization.moments import solve_moments as solve_moments
 from symjax_learn.optimization.quadratic import solve_ridge as solve_ridge
 from symjax_learn.optimization.solution import RidgeSolution as RidgeSolution
 from symjax_learn.optimization.solution import Status as Status

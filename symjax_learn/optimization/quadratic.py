@@ -17,7 +17,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
+from symjax_learn.optimization.criteria import Axes, balance, criterion_errors, criterion_value
 from symjax_learn.optimization.solution import (
+    Criterion,
     RidgeSolution,
     best_of,
     fit_status,
@@ -41,6 +43,7 @@ class Decomposition(NamedTuple):
         singular: S, descending.
         right: V.
         targets: Uᵀ R_AY.
+        rest: the squares of Y outside the span of all columns, |R_YY|² by columns.
     """
 
     corner: Float[Array, "f f"]
@@ -48,6 +51,7 @@ class Decomposition(NamedTuple):
     singular: Float[Array, " r"]
     right: Float[Array, "a r"]
     targets: Float[Array, "r o"]
+    rest: Float[Array, " o"]
 
     @property
     def alive(self) -> Bool[Array, " r"]:
@@ -60,6 +64,19 @@ class Decomposition(NamedTuple):
         """``values`` over S, and zero where S is."""
         return jnp.where(self.alive, values / jnp.where(self.alive, self.singular, 1.0), 0.0)
 
+    def axes(self, num_rows: Array) -> Axes:
+        """The problem as the criteria read it, of N rows."""
+        alive = self.alive
+        dead = jnp.where(alive[:, None], 0.0, self.targets)
+        return Axes(
+            jnp.where(alive, self.singular**2, 0.0),
+            self.targets - dead,
+            self.rest + jnp.sum(dead**2, axis=0),
+            2 * jnp.sum(jnp.log(jnp.abs(jnp.diagonal(self.corner)))),
+            num_rows,
+            self.corner.shape[0],
+        )
+
 
 def solve_ridge(
     rows: Rows,
@@ -68,21 +85,26 @@ def solve_ridge(
     penalty: Float[Array, ""] | None,
     precision: float,
     group: int = 1,
+    criterion: str = "loo",
+    num_rows: Int[Array, ""] | None = None,
 ) -> RidgeSolution:
-    """Solve for one penalty, or for the one that minimizes the leave-one-out error.
+    """Solve for one penalty, or for the one that minimizes a criterion, such as the leave-one-out error.
 
     Differentiable once, by the implicit function theorem, with respect to the arrays of ``rows`` and
     to a given penalty: the minimizer and the leave-one-out error have derivatives also where singular
-    values coincide or vanish, while those of the condition and of a chosen penalty are zero.
+    values coincide or vanish, while those of the condition, of a chosen penalty and of the criterion
+    that chose it are zero.
 
     Args:
         rows: the chunks of the rows; called in two passes.
         num_chunks: of equal length.
         num_samples: n, of the samples that are no padding; the penalty enters as nη.
-        penalty: η, or ``None`` for leave-one-out over a logarithmic grid with nη held fixed, on
-            which the condition stays below 1/(100·precision).
+        penalty: η, or ``None`` for the best of a logarithmic grid, on which the condition stays below
+            1/(100·precision).
         precision: relative accuracy of the rows, the larger of their and the solver's rounding.
         group: g consecutive rows belong to one sample, and are left out together.
+        criterion: what chooses: ``"loo"``, leave-one-out with nη held fixed, or one of ``CRITERIA``.
+        num_rows: the rows of positive weight, which the others count; n·g unless given.
 
     Cost: one pass of O(n·g(f + a + o)²), one singular value decomposition O(a³), and for the
     leave-one-out errors one more pass of O(n·g·a·(a + penalties·(o + g))), and penalties·n·g³.
@@ -94,6 +116,8 @@ def solve_ridge(
         num_chunks=num_chunks,
         precision=precision,
         group=group,
+        criterion=criterion,
+        num_rows=num_samples * group if num_rows is None else num_rows,
     )
     if penalty is None:
         return solution
@@ -109,8 +133,12 @@ def _solve(
     num_chunks: int,
     precision: float,
     group: int,
+    criterion: str,
+    num_rows: Int[Array, ""],
 ) -> RidgeSolution:
-    return _decomposed_solution(rows, penalty, num_samples, num_chunks, precision, group)[0]
+    return _decomposed_solution(
+        rows, penalty, num_samples, num_chunks, precision, group, criterion, num_rows
+    )[0]
 
 
 def _decomposed_solution(
@@ -120,9 +148,11 @@ def _decomposed_solution(
     num_chunks: int,
     precision: float,
     group: int,
+    criterion: str,
+    num_rows: Int[Array, ""],
 ) -> tuple[RidgeSolution, Decomposition, Float[Array, ""]]:
     """The solution, the decomposition, and nη."""
-    parts = _decompose(rows, num_chunks)
+    parts = decompose(rows, num_chunks)
     squares = parts.singular**2
     count = num_samples.astype(squares.dtype)
     largest = jnp.max(squares, initial=0.0)
@@ -130,11 +160,42 @@ def _decomposed_solution(
         grid = penalty_grid(largest, (100 * precision) ** 2)
     else:
         grid = (count * penalty.astype(squares.dtype))[None]
-    errors = _leave_one_out(rows, num_chunks, num_samples, parts, grid, group)
-    num_free, num_penalized = parts.corner.shape[0], parts.right.shape[0]
+    num_penalized, axes = parts.right.shape[0], parts.axes(num_rows)
     explained = jnp.sum(parts.mixed[:, num_penalized:] ** 2) + jnp.sum(parts.targets**2)
-    best = best_of(errors, jnp.sqrt(explained / count))
-    ridge, alive = grid[best], parts.alive
+    scale = jnp.sqrt(explained / count)
+    if penalty is None and criterion != "loo":
+        grid = grid[best_of(criterion_errors(criterion, axes, grid), scale)][None]
+    errors = _leave_one_out(rows, num_chunks, num_samples, parts, grid, group)
+    best = best_of(errors, scale)
+    ridge, chosen = grid[best], None
+    if penalty is None:
+        value = errors[best]
+        if criterion != "loo":
+            value = criterion_value(criterion, balance(axes, ridge), num_rows, axes.num_free)
+        chosen = Criterion(criterion, value)
+    solution = solution_at(parts, ridge, count, precision)
+    return solution._replace(loo_error=errors[best], criterion=chosen), parts, ridge
+
+
+def solution_at(
+    parts: Decomposition,
+    ridge: Float[Array, ""],
+    count: Float[Array, ""],
+    precision: float,
+    rounding: float = 0.0,
+) -> RidgeSolution:
+    """The minimizer at the penalty t = nη, without a leave-one-out error.
+
+    Args:
+        parts: of the rows.
+        ridge: t.
+        count: n.
+        precision: relative accuracy of the rows.
+        rounding: relative accuracy of the sums of their products, where the decomposition is of these.
+    """
+    num_free, num_penalized = parts.corner.shape[0], parts.right.shape[0]
+    squares, alive = parts.singular**2, parts.alive
+    largest = jnp.max(squares, initial=0.0)
     shrinkage = jnp.where(alive, parts.singular / jnp.where(alive, squares + ridge, 1.0), 0.0)
     coefficients = parts.right @ (shrinkage[:, None] * parts.targets)
     remaining = parts.mixed[:, num_penalized:] - parts.mixed[:, :num_penalized] @ coefficients
@@ -144,9 +205,9 @@ def _decomposed_solution(
     smallest = jnp.where(deficient & (ridge > 0), 0.0, smallest)
     ratio = (largest + ridge) / (smallest + ridge)
     condition = jnp.where(largest > 0, jnp.sqrt(ratio), 1.0)
-    status = fit_status(free, coefficients, ridge=ridge, deficient=deficient, loss=condition * precision)
-    solution = RidgeSolution(free, coefficients, ridge / count, errors[best], condition, status)
-    return solution, parts, ridge
+    loss = condition * jnp.maximum(precision, condition * rounding)
+    status = fit_status(free, coefficients, ridge=ridge, deficient=deficient, loss=loss)
+    return RidgeSolution(free, coefficients, ridge / count, None, condition, status)
 
 
 @_solve.def_jvp
@@ -158,15 +219,19 @@ def _solve_jvp(
     num_chunks: int,
     precision: float,
     group: int,
+    criterion: str,
+    num_rows: Int[Array, ""],
 ) -> tuple[RidgeSolution, RidgeSolution]:
     """One Newton step from the solution carries its derivative: θ − H⁻¹∇(θ; data).
 
     ∇ vanishes at θ, so the step changes nothing, and H⁻¹ may be held fixed. The decomposition itself
     is not differentiated: its derivative is infinite where singular values coincide.
     """
-    solution, parts, ridge = _decomposed_solution(*primals, num_samples, num_chunks, precision, group)
+    solution, parts, ridge = _decomposed_solution(
+        *primals, num_samples, num_chunks, precision, group, criterion, num_rows
+    )
     theta = jnp.concatenate([solution.free, solution.coefficients])
-    inverse = _inverse_hessian(parts, ridge)
+    inverse = inverse_hessian(parts, ridge)
     num_free, count = parts.corner.shape[0], num_samples.astype(theta.dtype)
     is_penalized = (jnp.arange(len(theta)) >= num_free).astype(theta.dtype)
 
@@ -206,7 +271,9 @@ def _solve_jvp(
         return near, error
 
     _, (rate, error_rate) = eqx.filter_jvp(stepped, primals, tangents)
-    zero = jnp.zeros((), theta.dtype)
+    zero, chosen = jnp.zeros((), theta.dtype), None
+    if solution.criterion is not None:
+        chosen = Criterion(criterion, error_rate if criterion == "loo" else zero)
     return solution, RidgeSolution(
         rate[:num_free],
         rate[num_free:],
@@ -214,10 +281,11 @@ def _solve_jvp(
         error_rate,
         zero,
         None,  # pyright: ignore[reportArgumentType] - an integer has no tangent
+        chosen,
     )
 
 
-def _inverse_hessian(parts: Decomposition, ridge: Float[Array, ""]) -> Float[Array, "t t"]:
+def inverse_hessian(parts: Decomposition, ridge: Float[Array, ""]) -> Float[Array, "t t"]:
     """(XᵀWX + nη)⁻¹ over the free and the penalized coefficients.
 
     In directions that the data do not reach it is 1/nη, or zero where that is infinite.
@@ -250,7 +318,7 @@ def _weighted(rows: Rows, chunk: Array) -> tuple[Array, Array, Array]:
     return free * root, penalized * root, y * root
 
 
-def _decompose(rows: Rows, num_chunks: int) -> Decomposition:
+def decompose(rows: Rows, num_chunks: int) -> Decomposition:
     """The R of a QR decomposition, chunk below chunk; then the singular values of its corner."""
     first = jnp.zeros((), jnp.int32)
     free, penalized, targets = jax.eval_shape(lambda: _weighted(rows, first))
@@ -269,11 +337,12 @@ def _decompose(rows: Rows, num_chunks: int) -> Decomposition:
         triangle, _ = jax.lax.scan(absorb, start, jnp.arange(num_chunks, dtype=jnp.int32))
     corner, mixed = triangle[:f, :f], triangle[:f, f:]
     block, image = triangle[f : f + a, f : f + a], triangle[f : f + a, f + a :]
+    rest = jnp.sum(triangle[f + a :, f + a :] ** 2, axis=0)
     if a == 0 or block.shape[0] == 0:
         right, image = jnp.zeros((a, 0), dtype), jnp.zeros((0, image.shape[1]), dtype)
-        return Decomposition(corner, mixed, jnp.zeros((0,), dtype), right, image)
+        return Decomposition(corner, mixed, jnp.zeros((0,), dtype), right, image, rest)
     left, singular, right = jnp.linalg.svd(block, full_matrices=False)
-    return Decomposition(corner, mixed, singular, right.T, left.T @ image)
+    return Decomposition(corner, mixed, singular, right.T, left.T @ image, rest)
 
 
 def _leave_one_out(
