@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from symjax_learn._types import AnyArray
+from symjax_learn.learning.blocks import Block, joined
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-# Rows of one range: x, y and their weights, if any.
-Block = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 # Of an array so many rows, evenly spaced, tell it from another.
 _SAMPLED_ROWS = 1024
 
@@ -62,14 +61,6 @@ class Source:
                 pieces.append(self.read_part(part, start - first, end - first))
             start, part = max(start, end), part + 1
         return joined(pieces)
-
-
-def joined(pieces: Sequence[Block]) -> Block:
-    """Consecutive rows together."""
-    if len(pieces) == 1:
-        return pieces[0]
-    x, y, weights = zip(*pieces, strict=True)
-    return np.concatenate(x), np.concatenate(y), None if weights[0] is None else np.concatenate(weights)
 
 
 def array_source(x: AnyArray, y: AnyArray, weights: AnyArray | None = None) -> Source:

@@ -16,12 +16,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from symjax_learn._types import as_array, checked_count
+from symjax_learn._types import checked_count
 from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace
 from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.learning.archive import digest, load, write
-from symjax_learn.learning.data import Data, checked_data, plain_weights
-from symjax_learn.learning.sources import Block, Source, array_source, joined
+from symjax_learn.learning.blocks import Rows, checked_rows, cut
+from symjax_learn.learning.data import Data
+from symjax_learn.learning.sources import Source, array_source
 from symjax_learn.learning.sums import Checkpoint, RidgeStatistics, contribution, padded
 from symjax_learn.optimization.statistics import Sums, no_sums
 
@@ -39,7 +40,7 @@ def accumulate(
     block_rows: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 60.0,
-    mesh: Mesh | Sequence[jax.Device] | None = None,
+    mesh: Mesh | Sequence[Any] | None = None,
     progress: Progress | None = None,
 ) -> RidgeStatistics:
     """The sums of a least-squares problem over any number of rows, in one pass and bounded memory.
@@ -120,12 +121,9 @@ class _State(NamedTuple):
     outputs: tuple[int, ...]
 
 
-class _Rows(NamedTuple):
-    """Consecutive rows of a source: the number of the block, that of its first row, and the arrays."""
-
-    index: int
-    start: int
-    arrays: Block
+def _known(state: _State | None) -> tuple[tuple[int, ...] | None, Any]:
+    """The shape of a target and the dtype of the sums so far."""
+    return (None, None) if state is None else (state.outputs, state.sums.gram.rounded.dtype)
 
 
 class _Keeper:
@@ -139,12 +137,12 @@ class _Keeper:
         if path.exists():
             self.kept = _kept(path, task)
 
-    def hear(self, rows: _Rows) -> None:
+    def hear(self, rows: Rows) -> None:
         """Take account of rows that cannot be skipped unread; those of another pass are refused."""
         for array in rows.arrays:
             if array is not None:
                 self.checksum = zlib.crc32(np.ascontiguousarray(array).data, self.checksum)
-        if self.kept is not None and rows.index + 1 == self.kept.position:
+        if self.kept is not None and rows.number + 1 == self.kept.position:
             if self.checksum != self.kept.checksum:
                 raise ValueError(
                     f"checkpoint: {str(self.path)!r} is of another source: its rows up to "
@@ -189,19 +187,19 @@ def _pass(
     total = source.num_rows if isinstance(source, Source) else None
     position = unsaved = 0 if kept is None else kept.position
     for block in _blocks(source, rows, keeper):
-        data, weights = _checked(basis.space, block, state)
+        data, weights = checked_rows(basis.space, block, *_known(state))
         state = state or _State(_no_sums(basis, data, mesh), data.outputs)
-        if block.index % jax.process_count() == jax.process_index():
+        if block.number % jax.process_count() == jax.process_index():
             arrays = _filled((data.x, data.y.astype(data.x.dtype), weights), rows, mesh)
             jax.block_until_ready(state)  # one block is summed while the next is read, and no more wait
             state = state._replace(sums=_absorbed(functions, state.sums, *arrays, mesh))
-        position = block.index + 1
+        position = block.number + 1
         if keeper is not None:
             keeper.keep(state, position)
         if progress is not None:
             progress(block.start + len(weights), total)
     if state is None and isinstance(source, Source) and source.num_rows:  # no block for this process
-        data, _ = _checked(basis.space, _Rows(0, 0, source.read(0, 1)), None)
+        data, _ = checked_rows(basis.space, Rows(0, 0, source.read(0, 1)))
         state = _State(_no_sums(basis, data, mesh), data.outputs)
     if state is None:
         raise ValueError("source: it has no rows (n = 0); sums need at least one.")
@@ -282,7 +280,7 @@ def _over_processes(found: RidgeStatistics | None, failure: Exception | None) ->
     return RidgeStatistics(found.basis, _total(stacked, jax.process_count()), found.outputs)
 
 
-def _blocks(source: Source | Iterable[Chunk], rows: int, keeper: _Keeper | None) -> Iterator[_Rows]:
+def _blocks(source: Source | Iterable[Chunk], rows: int, keeper: _Keeper | None) -> Iterator[Rows]:
     """The blocks from the checkpoint on: of files only those of this process, unread before."""
     first = 0 if keeper is None or keeper.kept is None else keeper.kept.position
     if isinstance(source, Source):
@@ -291,11 +289,11 @@ def _blocks(source: Source | Iterable[Chunk], rows: int, keeper: _Keeper | None)
             if index >= first:
                 start = index * rows
                 block = source.read(start, min(start + rows, source.num_rows))
-                yield _Rows(index, start, block)
+                yield Rows(index, start, block)
         return
     index = -1
-    for index, block in enumerate(_cut(source, rows)):
-        found = _Rows(index, index * rows, block)
+    for index, block in enumerate(cut(source, rows)):
+        found = Rows(index, index * rows, block)
         if keeper is not None:
             keeper.hear(found)
         if index >= first:
@@ -305,92 +303,6 @@ def _blocks(source: Source | Iterable[Chunk], rows: int, keeper: _Keeper | None)
             f"checkpoint: it was taken after {first} blocks, and the source has {index + 1}; give the "
             "source from its beginning, or delete the checkpoint."
         )
-
-
-def _cut(chunks: Iterable[Chunk], rows: int) -> Iterator[Block]:
-    """Chunks of any lengths as blocks of one, the last perhaps shorter."""
-    waiting: list[Block] = []
-    number, done, shapes = 0, 0, None
-    for index, chunk in enumerate(chunks):
-        block = _as_block(chunk, index)
-        here = [None if array is None else array.shape[1:] for array in block]
-        shapes = shapes or here
-        if here != shapes:
-            raise ValueError(
-                f"source: chunk {index}, from row {done}, has rows of shapes {here} of x, y and "
-                f"weights, and those before {shapes}; all have the same."
-            )
-        done += len(block[0])
-        while number + len(block[0]) >= rows:
-            head, block = _divided(block, rows - number)
-            yield joined([*waiting, head])
-            waiting, number = [], 0
-        if len(block[0]):
-            waiting.append(block)
-            number += len(block[0])
-    if waiting:
-        yield joined(waiting)
-
-
-def _divided(block: Block, length: int) -> tuple[Block, Block]:
-    x, y, w = block
-    head = x[:length], y[:length], None if w is None else w[:length]
-    return head, (x[length:], y[length:], None if w is None else w[length:])
-
-
-def _as_block(chunk: Any, index: int) -> Block:
-    if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
-        raise TypeError(
-            f"source: chunk {index} is no (x, y) or (x, y, weights), but of {type(chunk).__name__}."
-        )
-    named = zip(("x", "y", "weights"), chunk, strict=False)
-    x, y, *rest = (np.asarray(as_array(f"source: chunk {index}: {name}", part)) for name, part in named)
-    lengths = {array.shape[0] if array.ndim else None for array in (x, y, *rest)}
-    if len(lengths) > 1 or None in lengths:
-        raise ValueError(
-            f"source: chunk {index} has shapes {[array.shape for array in (x, y, *rest)]}; its arrays "
-            "have one row for each sample."
-        )
-    return x, y, rest[0] if rest else None
-
-
-def _checked(space: AbstractSpace, block: _Rows, state: _State | None) -> tuple[Data, Array]:
-    """The data of a block and its weights; of values that are not finite the row in the source."""
-    x, y, given = block.arrays
-    last = block.start + len(x) - 1
-    try:
-        data = checked_data(space, x, y, values=False)
-        weights = plain_weights(given, data, values=False)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{error} (rows {block.start} to {last} of the source)") from None
-    if state is not None and data.outputs != state.outputs:
-        raise ValueError(
-            f"y: of shape {data.outputs} from row {block.start} of the source on, and {state.outputs} "
-            "before."
-        )
-    if state is not None and data.x.dtype != state.sums.gram.rounded.dtype:
-        raise TypeError(
-            f"x: {data.x.dtype} from row {block.start} of the source on, and "
-            f"{state.sums.gram.rounded.dtype} before; give one dtype."
-        )
-    for name, array in (("x", x), ("y", y), ("weights", given)):
-        if array is not None and not np.isfinite(array).all():
-            where = tuple(np.argwhere(~np.isfinite(array))[0])
-            raise ValueError(
-                f"{name}: row {block.start + where[0]} of the source is not finite ({array[where]}); "
-                "remove or repair it."
-            )
-    if given is not None and (given < 0).any():
-        row = int(np.flatnonzero(given < 0)[0])
-        raise ValueError(
-            f"weights: expected numbers >= 0; row {block.start + row} of the source is {given[row]}."
-        )
-    try:
-        space.check(x)
-    except ValueError as error:
-        message = str(error).removeprefix("points: ")
-        raise ValueError(f"x: {message} (counted from row {block.start} of the source)") from None
-    return data, weights
 
 
 def _as_source(source: Any) -> Source | Iterable[Chunk]:
@@ -414,7 +326,7 @@ def _checked_rows(block_rows: int | None, space: AbstractSpace) -> int:
     return checked_count("block_rows", block_rows)
 
 
-def _checked_mesh(mesh: Mesh | Sequence[jax.Device] | None) -> Mesh | None:
+def _checked_mesh(mesh: Mesh | Sequence[Any] | None) -> Mesh | None:
     """One axis or several, of devices of this process; one device is none."""
     if mesh is None:
         return None

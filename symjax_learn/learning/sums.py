@@ -31,7 +31,7 @@ from symjax_learn.optimization.statistics import CHUNK_ROWS, Sums, is_left_of, s
 # Rows of an update are padded to a power of two of at least so many, so that few programs are compiled.
 _FEWEST_ROWS = 16
 # Rounding of a sum, as a multiple of that of its terms: of the products of one chunk.
-_ROUNDING = 8
+_ROUNDING = 16
 _DEFAULT_SPECTRUM = sobolev(2.0)
 
 
@@ -130,7 +130,9 @@ class RidgeStatistics(eqx.Module):
         if not is_traced(self, rows):
             length = max(_FEWEST_ROWS, 1 << (len(given) - 1).bit_length())
             rows = jax.tree.map(lambda array: jnp.asarray(padded(np.asarray(array), length)), rows)
-        return _contribution(self.basis.functions, *rows, jnp.asarray(len(given), jnp.int32))
+        points, targets, weights = rows
+        count = jnp.asarray(len(given), jnp.int32)
+        return _contribution(self.basis.functions, points, targets, weights, count)
 
     def _without(self, sums: Sums) -> "RidgeStatistics":
         left, sound = _difference(self.sums, sums)
@@ -174,9 +176,9 @@ def fit_statistics(
     data. Composes under ``jit``, ``vmap`` and, for first derivatives, ``grad``.
 
     The sums square the condition of the features. Where that is more than they resolve, the status is
-    ``ill_conditioned``: from float32 data penalties below about 10⁻⁵ of the largest eigenvalue of
-    √μ(Φᵀ Φ/n)√μ, from float64 data below 10⁻¹⁴; :func:`~symjax_learn.fit_ridge` goes to the squares of
-    these.
+    ``ill_conditioned``: from float32 data penalties below about 2·10⁻⁵ of the largest eigenvalue
+    of √μ(ΦᵀΦ/n)√μ, from float64 data below 4·10⁻¹⁴; :func:`~symjax_learn.fit_ridge` goes to the squares
+    of these.
 
     Args:
         statistics: by :func:`~symjax_learn.accumulate`.
@@ -215,7 +217,8 @@ def fit_statistics(
     traced = is_traced(statistics, weights, eta)
     if throw and not is_traced(sums) and not (statistics.count >= 1 and sums.weight.exact > 0):
         raise ValueError(
-            f"statistics: they are of {statistics.count} rows of positive weight; a fit needs at least one."
+            f"statistics: they are of {statistics.count} rows of positive weight; a fit needs at least "
+            "one."
         )
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
@@ -232,8 +235,8 @@ def _checked_choice(penalty: Any) -> tuple[str, AnyArray | None]:
         return CRITERIA[0], checked_penalty(penalty, 1)
     if penalty == "loo":
         raise ValueError(
-            "penalty: 'loo' needs a second pass over the rows, of which statistics are only the sums; use "
-            "'gcv' or 'evidence', or fit_ridge with the rows."
+            "penalty: 'loo' needs a second pass over the rows, of which statistics are only the sums; "
+            "use 'gcv' or 'evidence', or fit_ridge with the rows."
         )
     if penalty not in CRITERIA:
         raise ValueError(f"penalty: expected 'gcv', 'evidence' or a number >= 0 and got {penalty!r}.")
@@ -254,7 +257,7 @@ def _fit(
     precision = float(jnp.finfo(given).eps)
     with jax.default_matmul_precision("highest"):
         solution = solve_moments(
-            Moments(*(part.astype(dtype) for part in parts)),
+            Moments(*[part.astype(dtype) for part in parts]),
             scale,
             penalty,
             precision,

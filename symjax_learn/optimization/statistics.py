@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from symjax_learn._types import Precise
+from symjax_learn._types import AnyArray, Precise
 
 # A chunk holds so many rows: their features stay in the cache, and their product fills the cores.
 CHUNK_ROWS = 2048
@@ -117,8 +117,8 @@ def is_left_of(before: Sums, after: Sums) -> Bool[Array, ""]:
     scaled = gram / scale[:, None] / scale[None] + tolerance * jnp.eye(gram.shape[0], dtype=dtype)
     definite = jnp.all(jnp.isfinite(jnp.linalg.cholesky(scaled)))
     least = -tolerance * before.weight.rounded
-    squares = after.squares.rounded >= -tolerance * before.squares.rounded
-    return (after.count.rounded >= 0) & (after.weight.rounded >= least) & definite & jnp.all(squares)
+    squares = jnp.all(after.squares.rounded >= -tolerance * before.squares.rounded)
+    return definite & squares & (after.count.rounded >= 0) & (after.weight.rounded >= least)
 
 
 def added(a: Precise, b: Precise) -> Precise:
@@ -141,7 +141,7 @@ def _absorbed(total: Precise, term: Array) -> Precise:
     return Precise(rounded, total.rest + lost)
 
 
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+def _two_sum(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:
     """The sum rounded, and exactly what the rounding lost."""
     total = a + b
     share = total - a
