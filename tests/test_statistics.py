@@ -20,7 +20,7 @@ X64 = jax.dtypes.canonicalize_dtype(float) == np.float64
 SPACE = sj.Torus(2)
 BASIS = sj.invariant_basis(SPACE, sj.symmetric_group(2), max_eigenvalue=5)
 N, BLOCK = 150, 32
-EPS = float(jnp.finfo(float).eps)
+EPS = float(jnp.finfo(jnp.result_type(float)).eps)
 EPS32 = float(jnp.finfo(jnp.float32).eps)
 
 

@@ -130,9 +130,9 @@ class RidgeStatistics(eqx.Module):
         if not is_traced(self, rows):
             length = max(_FEWEST_ROWS, 1 << (len(given) - 1).bit_length())
             rows = jax.tree.map(lambda array: jnp.asarray(padded(np.asarray(array), length)), rows)
-        points, targets, weights = rows
+        points, targets, own = rows
         count = jnp.asarray(len(given), jnp.int32)
-        return _contribution(self.basis.functions, points, targets, weights, count)
+        return _contribution(self.basis.functions, points, targets, own, count)
 
     def _without(self, sums: Sums) -> "RidgeStatistics":
         left, sound = _difference(self.sums, sums)
