@@ -703,7 +703,7 @@ def test_bad_fits_are_refused():
     with pytest.raises(ValueError, match=r"penalty: 'loo' needs a second pass over the rows"):
         sj.fit_statistics(statistics, penalty="loo")
     with pytest.raises(
-        ValueError, match=r"penalty: expected 'gcv', 'evidence' or a number .* got 'best'"
+        ValueError, match=r"penalty: expected 'gcv' or 'evidence' or a number .* got 'best'"
     ):
         sj.fit_statistics(statistics, penalty="best")
     with pytest.raises(ValueError, match=r"penalty: expected .* number >= 0 and got -1"):

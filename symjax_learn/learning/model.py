@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -166,22 +167,26 @@ def kernel_products(
     return map_columns(columns, x, chunk_rows(len(centers) * kernels.width)).T
 
 
-def checked_penalty(penalty: object, num_samples: int) -> AnyArray | None:
+def checked_penalty(
+    penalty: object, num_samples: int, criteria: Sequence[str] = ("loo",)
+) -> AnyArray | None:
     """The penalty as a float64 of the host, which no precision has rounded yet, or as it is traced.
 
-    ``None`` stands for leave-one-out.
+    ``None`` stands for one of the criteria.
     """
+    expected = " or ".join([repr(name) for name in criteria])
     if isinstance(penalty, str):
-        if penalty != "loo":
-            raise ValueError(f"penalty: expected 'loo' or a number >= 0 and got {penalty!r}.")
+        if penalty not in criteria:
+            raise ValueError(f"penalty: expected {expected} or a number >= 0 and got {penalty!r}.")
         if num_samples < 2:
-            raise ValueError("penalty: 'loo' leaves one sample out and needs at least 2; give a number.")
+            what = "leaves one sample out" if penalty == "loo" else "compares samples"
+            raise ValueError(f"penalty: {penalty!r} {what} and needs at least 2; give a number.")
         return None
     value = as_array("penalty", penalty)
     traced = is_traced(value)
     numeric = value.shape == () and value.dtype.kind in "fiu"
     if not numeric or not (traced or (value >= 0 and np.isfinite(value))):
-        raise ValueError(f"penalty: expected 'loo' or one finite number >= 0 and got {penalty!r}.")
+        raise ValueError(f"penalty: expected {expected} or one finite number >= 0 and got {penalty!r}.")
     return value if traced else np.asarray(value, np.float64)
 
 

@@ -211,36 +211,27 @@ def fit_statistics(
         raise TypeError(
             f"statistics: expected the answer of accumulate and got a {type(statistics).__name__}."
         )
-    criterion, eta = _checked_choice(penalty)
-    basis, sums = statistics.basis, statistics.sums
-    weights = checked_spectrum(spectrum, basis.eigenvalues)
-    traced = is_traced(statistics, weights, eta)
-    if throw and not is_traced(sums) and not (statistics.count >= 1 and sums.weight.exact > 0):
-        raise ValueError(
-            f"statistics: they are of {statistics.count} rows of positive weight; a fit needs at least "
-            "one."
-        )
-    with solver_precision(traced):
-        coefficients, chosen, report = _fit(
-            sums, weights, None if eta is None else jnp.asarray(eta), criterion, bool(intercept)
-        )
-    if throw:
-        raise_unless_ok(report)
-    return SpectralModel(basis, coefficients.reshape(-1, *statistics.outputs), chosen, report)
-
-
-def _checked_choice(penalty: Any) -> tuple[str, AnyArray | None]:
-    """A criterion, and a penalty where one is given."""
-    if not isinstance(penalty, str):
-        return CRITERIA[0], checked_penalty(penalty, 1)
-    if penalty == "loo":
+    if isinstance(penalty, str) and penalty == "loo":
         raise ValueError(
             "penalty: 'loo' needs a second pass over the rows, of which statistics are only the sums; "
             "use 'gcv' or 'evidence', or fit_ridge with the rows."
         )
-    if penalty not in CRITERIA:
-        raise ValueError(f"penalty: expected 'gcv', 'evidence' or a number >= 0 and got {penalty!r}.")
-    return penalty, None
+    basis, sums = statistics.basis, statistics.sums
+    weights = checked_spectrum(spectrum, basis.eigenvalues)
+    known = not is_traced(sums)
+    if throw and known and not (statistics.count >= 1 and sums.weight.exact > 0):
+        raise ValueError(
+            f"statistics: they are of {statistics.count} rows of positive weight; a fit needs at least "
+            "one."
+        )
+    eta = checked_penalty(penalty, statistics.count if known else 2, CRITERIA)
+    criterion = penalty if isinstance(penalty, str) else CRITERIA[0]
+    with solver_precision(is_traced(statistics, weights, eta)):
+        eta = None if eta is None else jnp.asarray(eta)
+        coefficients, chosen, report = _fit(sums, weights, eta, criterion, bool(intercept))
+    if throw:
+        raise_unless_ok(report)
+    return SpectralModel(basis, coefficients.reshape(-1, *statistics.outputs), chosen, report)
 
 
 @eqx.filter_jit

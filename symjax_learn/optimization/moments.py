@@ -23,7 +23,9 @@ from symjax_learn.optimization.quadratic import (
     Decomposition,
     Rows,
     decompose,
+    decomposition_of_moments,
     inverse_hessian,
+    moments_of,
     solution_at,
 )
 from symjax_learn.optimization.solution import Criterion, RidgeSolution, best_of, penalty_grid
@@ -98,7 +100,9 @@ def solve_moments(
     Cost: one eigendecomposition, O(a³), for all penalties.
     """
     sums = moments.scaled(scale)
-    parts = _decomposed(jax.lax.stop_gradient(sums), scale.shape[0], rounding)
+    num_free = sums.gram.shape[0] - scale.shape[0]
+    still = jax.lax.stop_gradient((sums.gram, sums.cross, sums.squares))
+    parts = decomposition_of_moments(*still, num_free=num_free, rounding=rounding)
     dtype = parts.singular.dtype
     count, chosen = moments.weight.astype(dtype), None
     if penalty is None:
@@ -115,7 +119,7 @@ def solve_moments(
     fixed = jax.lax.stop_gradient(ridge)
     solution = solution_at(parts, fixed, jax.lax.stop_gradient(count), precision, rounding)
     # A Newton step from the solution changes nothing, and carries its derivative.
-    theta, num_free = jnp.concatenate([solution.free, solution.coefficients]), parts.corner.shape[0]
+    theta = jnp.concatenate([solution.free, solution.coefficients])
     is_penalized = (jnp.arange(len(theta)) >= num_free).astype(dtype)
     gradient = sums.gram @ theta + ridge * is_penalized[:, None] * theta - sums.cross
     change = gradient - jax.lax.stop_gradient(gradient)
@@ -135,14 +139,14 @@ def factor_moments(
 
     Cost: O(a³).
     """
-    num_penalized = scale.shape[0]
+    sums, num_free = moments.scaled(scale), moments.gram.shape[0] - scale.shape[0]
     source = _Source(
-        lambda sums: _decomposed(sums, num_penalized, rounding),
+        lambda sums: decomposition_of_moments(*sums, num_free=num_free, rounding=rounding),
         lambda sums: sums,
         moments.num_rows,
-        moments.gram.shape[0] - num_penalized,
+        num_free,
     )
-    return _factor(moments.scaled(scale), ridge, source=source)
+    return _factor((sums.gram, sums.cross, sums.squares), ridge, source=source)
 
 
 def factor_rows(
@@ -166,57 +170,18 @@ def factor_rows(
     free = jax.eval_shape(rows, jnp.zeros((), jnp.int32))[0]
     source = _Source(
         lambda rows: decompose(rows, num_chunks),
-        lambda rows: _summed(rows, num_chunks, num_rows),
+        lambda rows: moments_of(rows, num_chunks),
         num_rows,
         free.shape[1],
     )
     return _factor(rows, ridge, source=source)
 
 
-def _summed(rows: Rows, num_chunks: int, num_rows: Array) -> Moments:
-    """The sums over all chunks; a reverse pass evaluates these again."""
-
-    @jax.checkpoint
-    def products(chunk: Array) -> tuple[Array, Array, Array, Array]:
-        free, penalized, y, weights = rows(chunk)
-        x = jnp.concatenate([free, penalized], axis=1)
-        heavy = weights[:, None] * x
-        return x.T @ heavy, heavy.T @ y, jnp.sum(weights[:, None] * y**2, axis=0), jnp.sum(weights)
-
-    def add(sums: Any, chunk: Array) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, products(chunk)), None
-
-    shapes = jax.eval_shape(products, jnp.zeros((), jnp.int32))
-    start = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), shapes)
-    sums, _ = jax.lax.scan(add, start, jnp.arange(num_chunks, dtype=jnp.int32))
-    gram, cross, squares, weight = sums
-    return Moments(gram, cross, squares, weight, num_rows)
-
-
-def _decomposed(moments: Moments, num_penalized: int, rounding: float) -> Decomposition:
-    """What a QR decomposition of the rows would give, to half its digits."""
-    f = moments.gram.shape[0] - num_penalized
-    corner = jnp.linalg.cholesky(moments.gram[:f, :f]).T
-    sides = jnp.concatenate([moments.gram[:f, f:], moments.cross[:f]], axis=1)
-    mixed = solve_triangular(corner, sides, trans=1) if f else sides
-    slope, image = mixed[:, :num_penalized], mixed[:, num_penalized:]
-    values, vectors = jnp.linalg.eigh(moments.gram[f:, f:] - slope.T @ slope)
-    targets = vectors.T @ (moments.cross[f:] - slope.T @ image)
-    # Descending, as singular values are.
-    values, vectors, targets = values[::-1], vectors[:, ::-1], targets[::-1]
-    least = max(rounding, num_penalized * float(jnp.finfo(values.dtype).eps))
-    alive = values > least * jnp.max(values, initial=0.0)
-    singular = jnp.where(alive, jnp.sqrt(jnp.where(alive, values, 1.0)), 0.0)
-    targets = jnp.where(alive[:, None], targets / jnp.where(alive, singular, 1.0)[:, None], 0.0)
-    rest = moments.squares - jnp.sum(image**2, axis=0) - jnp.sum(targets**2, axis=0)
-    return Decomposition(corner, mixed, singular, vectors, targets, jnp.maximum(rest, 0.0))
-
-
 class _Source(NamedTuple):
     """How arrays become a problem: its decomposition, its sums, N and f."""
 
     decomposition: Callable[[Any], Decomposition]
-    total: Callable[[Any], Moments]
+    total: Callable[[Any], tuple[Array, Array, Array]]
     num_rows: Array
     num_free: int
 
@@ -263,11 +228,11 @@ def _factor_jvp(
     is_penalized = (jnp.arange(len(theta)) >= num_free).astype(theta.dtype)
 
     def stepped(arrays: Any, ridge: Float[Array, ""]) -> RidgeFactor:
-        sums = source.total(arrays)
-        hessian = sums.gram + jnp.diag(ridge * is_penalized)
+        gram, cross, squares = source.total(arrays)
+        hessian = gram + jnp.diag(ridge * is_penalized)
         change = inverse @ (hessian - jax.lax.stop_gradient(hessian))
-        near = theta - inverse @ (hessian @ theta - sums.cross)
-        energy = sums.squares + jnp.sum(theta * (hessian @ theta - 2 * sums.cross), axis=0)
+        near = theta - inverse @ (hessian @ theta - cross)
+        energy = squares + jnp.sum(theta * (hessian @ theta - 2 * cross), axis=0)
         kept = jnp.sum(is_penalized * jnp.diagonal(inverse - change @ inverse))
         moved = Balance(
             energy - ridge * jnp.sum((is_penalized[:, None] * near) ** 2, axis=0),
