@@ -29,6 +29,7 @@ def doors():
     pair, basis, x, y = problem()
     space, action = pair.action.space, pair.action
     model = sj.fit_ridge(basis, x, y, penalty=1e-2)
+    sums = sj.accumulate(basis, (x, y))
     level = space.levels(4)[1]
     elements = action.sample(jax.random.key(1), (N,))
     dense = problem(*EVALUATIONS["averaging"])[1]
@@ -39,6 +40,10 @@ def doors():
         "model": (model, (x,)),
         "gradient of a model": (lambda x: jax.grad(lambda x: model(x).sum())(x), (x,)),
         "fit_ridge": (lambda x, y: sj.fit_ridge(basis, x, y).coefficients, (x, y)),
+        "fit_statistics": (
+            lambda x, y: sj.fit_statistics(sums.update(x, y)).coefficients,
+            (x, y),
+        ),
         "fit_spec_avg": (lambda x, y: sj.fit_spec_avg(basis, x, y).coefficients, (x, y)),
         "harmonics": (sj.eigenbasis(sj.Sphere(3), max_eigenvalue=15), (jnp.eye(4),)),
         "fit_kernel_ridge": (

@@ -141,7 +141,7 @@ class _Keeper:
         """Take account of rows that cannot be skipped unread; those of another pass are refused."""
         for array in rows.arrays:
             if array is not None:
-                self.checksum = zlib.crc32(np.ascontiguousarray(array).data, self.checksum)
+                self.checksum = zlib.crc32(array.tobytes(), self.checksum)
         if self.kept is not None and rows.number + 1 == self.kept.position:
             if self.checksum != self.kept.checksum:
                 raise ValueError(
@@ -327,7 +327,7 @@ def _checked_rows(block_rows: int | None, space: AbstractSpace) -> int:
 
 
 def _checked_mesh(mesh: Mesh | Sequence[Any] | None) -> Mesh | None:
-    """One axis or several, of devices of this process; one device is none."""
+    """One axis or several, of devices of this process."""
     if mesh is None:
         return None
     whole = mesh if isinstance(mesh, Mesh) else Mesh(np.asarray(mesh), ("rows",))

@@ -6,3 +6,5 @@ from symjax_learn.optimization.moments import solve_moments as solve_moments
 from symjax_learn.optimization.quadratic import solve_ridge as solve_ridge
 from symjax_learn.optimization.solution import RidgeSolution as RidgeSolution
 from symjax_learn.optimization.solution import Status as Status
+from symjax_learn.optimization.statistics import Sums as Sums
+from symjax_learn.optimization.statistics import sums_of as sums_of
