@@ -61,9 +61,11 @@ from symjax_learn.invariants import eigenbasis as eigenbasis
 from symjax_learn.invariants import invariant_basis as invariant_basis
 from symjax_learn.invariants import invariant_count as invariant_count
 from symjax_learn.learning import KernelModel as KernelModel
+from symjax_learn.learning import Posterior as Posterior
 from symjax_learn.learning import Report as Report
 from symjax_learn.learning import RidgeStatistics as RidgeStatistics
 from symjax_learn.learning import SpectralModel as SpectralModel
+from symjax_learn.learning import Tuning as Tuning
 from symjax_learn.learning import accumulate as accumulate
 from symjax_learn.learning import augment as augment
 from symjax_learn.learning import fit_kernel_ridge as fit_kernel_ridge
@@ -73,5 +75,8 @@ from symjax_learn.learning import fit_statistics as fit_statistics
 from symjax_learn.learning import load as load
 from symjax_learn.learning import npy_source as npy_source
 from symjax_learn.learning import parquet_source as parquet_source
+from symjax_learn.learning import posterior as posterior
+from symjax_learn.learning import ridge_criterion as ridge_criterion
 from symjax_learn.learning import save as save
+from symjax_learn.learning import tune_ridge as tune_ridge
 from symjax_learn.learning import zarr_source as zarr_source

@@ -28,8 +28,8 @@ def doors():
     """name -> a function of arrays, and its arguments."""
     pair, basis, x, y = problem()
     space, action = pair.action.space, pair.action
-    model = sj.fit_ridge(basis, x, y, penalty=1e-2)
     sums = sj.accumulate(basis, (x, y))
+    model, belief = sj.fit_ridge(basis, x, y, penalty=1e-2), sj.posterior(basis, x, y)
     level = space.levels(4)[1]
     elements = action.sample(jax.random.key(1), (N,))
     dense = problem(*EVALUATIONS["averaging"])[1]
@@ -43,6 +43,23 @@ def doors():
         "fit_statistics": (
             lambda x, y: sj.fit_statistics(sums.update(x, y)).coefficients,
             (x, y),
+        ),
+        "fit_ridge by folds": (
+            lambda x, y: sj.fit_ridge(basis, x, y, penalty="kfold").coefficients,
+            (x, y),
+        ),
+        "posterior": (lambda x, y: sj.posterior(basis, x, y).variance(x), (x, y)),
+        "sample of a posterior": (
+            lambda key, x: belief.sample(key, 3)(x),
+            (jax.random.key(2), x),
+        ),
+        "ridge_criterion": (
+            lambda x, y: sj.ridge_criterion(basis, x, y, penalty=1e-2, criterion="gcv"),
+            (x, y),
+        ),
+        "gradient of a criterion": (
+            lambda y: jax.grad(lambda y: sj.ridge_criterion(basis, x, y, penalty=1e-2))(y),
+            (y,),
         ),
         "fit_spec_avg": (lambda x, y: sj.fit_spec_avg(basis, x, y).coefficients, (x, y)),
         "harmonics": (sj.eigenbasis(sj.Sphere(3), max_eigenvalue=15), (jnp.eye(4),)),
@@ -104,7 +121,10 @@ def test_every_door_is_lowered_for_cuda_and_tpu(name):
     assert len(exported.mlir_module_serialized) > 0
 
 
-@pytest.mark.parametrize("name", ["basis by orbits", "basis by averaging", "model", "fit_ridge"])
+RUN_TWICE = ["basis by orbits", "basis by averaging", "model", "fit_ridge", "posterior"]
+
+
+@pytest.mark.parametrize("name", RUN_TWICE)
 def test_a_compiled_door_transfers_nothing(name):
     function, arguments = DOORS[name]
     compiled = jitted(function)

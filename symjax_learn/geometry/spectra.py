@@ -16,7 +16,7 @@ RELATIVE = 1e-9
 Spectrum = Callable[[Array], Array]
 
 
-def sobolev(smoothness: float) -> Spectrum:
+def sobolev(smoothness: float | Array) -> Spectrum:
     """The Sobolev kernel's spectrum μ(λ) = (1 + λ)^{−s}.
 
     Its norm is ‖f‖²_{H^s} = Σ (1 + λ_j)^s c_j²; a reproducing kernel for s > d/2.
@@ -35,7 +35,7 @@ def sobolev(smoothness: float) -> Spectrum:
     return lambda eigenvalues: (1 + eigenvalues) ** (-smoothness)
 
 
-def matern(smoothness: float, length_scale: float, dimension: int) -> Spectrum:
+def matern(smoothness: float | Array, length_scale: float | Array, dimension: int) -> Spectrum:
     """The Matérn kernel's spectrum μ(λ) = (1 + λκ²/2ν)^{−(ν + d/2)}, scaled so that μ(0) = 1.
 
     Proportional to (2ν/κ² + λ)^{−(ν + d/2)}; the heat kernel is the limit ν → ∞ (t = κ²/2).
@@ -65,7 +65,7 @@ def matern(smoothness: float, length_scale: float, dimension: int) -> Spectrum:
     return lambda eigenvalues: (1 + scale * eigenvalues) ** (-power)
 
 
-def heat(time: float) -> Spectrum:
+def heat(time: float | Array) -> Spectrum:
     """The heat kernel's spectrum μ(λ) = e^{−tλ}.
 
     Args:

@@ -8,6 +8,8 @@ from symjax_learn.learning.kernel import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning.model import KernelModel as KernelModel
 from symjax_learn.learning.model import Report as Report
 from symjax_learn.learning.model import SpectralModel as SpectralModel
+from symjax_learn.learning.posterior import Posterior as Posterior
+from symjax_learn.learning.posterior import posterior as posterior
 from symjax_learn.learning.sources import npy_source as npy_source
 from symjax_learn.learning.sources import parquet_source as parquet_source
 from symjax_learn.learning.sources import zarr_source as zarr_source
@@ -15,3 +17,6 @@ from symjax_learn.learning.spectral import fit_ridge as fit_ridge
 from symjax_learn.learning.streams import accumulate as accumulate
 from symjax_learn.learning.sums import RidgeStatistics as RidgeStatistics
 from symjax_learn.learning.sums import fit_statistics as fit_statistics
+from symjax_learn.learning.tuning import Tuning as Tuning
+from symjax_learn.learning.tuning import ridge_criterion as ridge_criterion
+from symjax_learn.learning.tuning import tune_ridge as tune_ridge

@@ -174,10 +174,10 @@ def checked_penalty(
 
     ``None`` stands for one of the criteria.
     """
-    expected = " or ".join([repr(name) for name in criteria])
+    names = "".join(f"{name!r} or " for name in criteria)
     if isinstance(penalty, str):
         if penalty not in criteria:
-            raise ValueError(f"penalty: expected {expected} or a number >= 0 and got {penalty!r}.")
+            raise ValueError(f"penalty: expected {names}a number >= 0 and got {penalty!r}.")
         if num_samples < 2:
             what = "leaves one sample out" if penalty == "loo" else "compares samples"
             raise ValueError(f"penalty: {penalty!r} {what} and needs at least 2; give a number.")
@@ -186,7 +186,7 @@ def checked_penalty(
     traced = is_traced(value)
     numeric = value.shape == () and value.dtype.kind in "fiu"
     if not numeric or not (traced or (value >= 0 and np.isfinite(value))):
-        raise ValueError(f"penalty: expected {expected} or one finite number >= 0 and got {penalty!r}.")
+        raise ValueError(f"penalty: expected {names}one finite number >= 0 and got {penalty!r}.")
     return value if traced else np.asarray(value, np.float64)
 
 

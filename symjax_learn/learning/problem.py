@@ -188,6 +188,7 @@ class Problem(NamedTuple):
         num_chunks: of equal length.
         num_rows: the rows of positive weight.
         group: g consecutive rows belong to one sample.
+        num_free: the columns of F.
         scale: √μ of each penalized column.
         precision: relative accuracy of the rows.
     """
@@ -196,6 +197,7 @@ class Problem(NamedTuple):
     num_chunks: int
     num_rows: Array
     group: int
+    num_free: int
     scale: Array
     precision: float
 
@@ -250,7 +252,8 @@ def chunked_problem(samples: Samples, intercept: bool, order: Array | None = Non
     small = num_chunks * length * group * width <= CHUNK_ENTRIES
     if small and not isinstance(functions, _KnownFunctions):
         rows = _KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
-    return Problem(rows, num_chunks, num_rows, group, scale, float(jnp.finfo(samples.x.dtype).eps))
+    precision = float(jnp.finfo(samples.x.dtype).eps)
+    return Problem(rows, num_chunks, num_rows, group, int(intercept), scale, precision)
 
 
 def _padded(array: Array, length: int, traced: bool) -> Array:

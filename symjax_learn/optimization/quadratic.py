@@ -367,21 +367,24 @@ def absorbed(triangle: Float[Array, "w w"], rows: Rows, chunk: Array) -> Float[A
 
 
 def decompose(rows: Rows, num_chunks: int) -> Decomposition:
-    """The R of a QR decomposition, chunk below chunk; then the singular values of its corner."""
+    """The R of a QR decomposition, and the singular values of its corner."""
+    free, penalized, _, _ = jax.eval_shape(rows, jnp.zeros((), jnp.int32))
+    return decomposition_of(triangle_of(rows, num_chunks), free.shape[1], penalized.shape[1])
+
+
+def triangle_of(rows: Rows, num_chunks: int) -> Float[Array, "_ w"]:
+    """The R of √w [F | A | Y] = QR, chunk below chunk."""
     first = jnp.zeros((), jnp.int32)
-    free, penalized, targets = jax.eval_shape(lambda: weighted(rows, first))
-    f, a = free.shape[1], penalized.shape[1]
-    width = f + a + targets.shape[1]
     if num_chunks == 1:
-        triangle = jnp.linalg.qr(jnp.concatenate(weighted(rows, first), axis=1), mode="r")
-    else:
-        start = jnp.zeros((width, width), penalized.dtype)
-        triangle, _ = jax.lax.scan(
-            lambda triangle, chunk: (absorbed(triangle, rows, chunk), None),
-            start,
-            jnp.arange(num_chunks, dtype=jnp.int32),
-        )
-    return decomposition_of(triangle, f, a)
+        return jnp.linalg.qr(jnp.concatenate(weighted(rows, first), axis=1), mode="r")
+    parts = jax.eval_shape(lambda: weighted(rows, first))
+    width = sum(part.shape[1] for part in parts)
+    triangle, _ = jax.lax.scan(
+        lambda triangle, chunk: (absorbed(triangle, rows, chunk), None),
+        jnp.zeros((width, width), parts[1].dtype),
+        jnp.arange(num_chunks, dtype=jnp.int32),
+    )
+    return triangle
 
 
 def decomposition_of(triangle: Float[Array, "_ w"], num_free: int, num_penalized: int) -> Decomposition:
