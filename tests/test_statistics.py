@@ -669,13 +669,9 @@ def test_a_fit_beyond_what_sums_resolve_tells():
     x, y, _ = data(40)
     twice = np.concatenate([x, x])
     statistics = sj.accumulate(BASIS, (x[:5], y[:5]))
-    with pytest.raises(
-        ValueError, match=r"rank_deficient" if X64 else r"rank_deficient|ill_conditioned"
-    ):
+    with pytest.raises(ValueError, match=r"rank_deficient|ill_conditioned"):
         sj.fit_statistics(statistics, penalty=0.0)
-    assert int(sj.fit_statistics(statistics, penalty=0.0, throw=False).report.status) in (
-        (2,) if X64 else (2, 3)
-    )
+    assert int(sj.fit_statistics(statistics, penalty=0.0, throw=False).report.status) in (2, 3)
     with pytest.raises(ValueError, match=r"ill_conditioned"):
         sj.fit_statistics(statistics, penalty=EPS)
     assert sj.fit_statistics(sj.accumulate(BASIS, (twice, np.tile(y, 2)))).penalty > 0
