@@ -20,6 +20,7 @@ from experiments import (
     quickstart,
     sample_complexity,
     specavg_torus,
+    streaming,
     structured_gain,
 )
 from experiments.configs import check_choices, configured
@@ -30,6 +31,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "foundation": foundation,
     "algebra": algebra,
     "geometry": geometry,
+    "streaming": streaming,
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,

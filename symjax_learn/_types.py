@@ -51,7 +51,7 @@ class Precise(NamedTuple):
         """
         if is_traced(self):
             return self.rounded
-        return np.asarray(self.rounded, np.float64) + np.asarray(self.rest, np.float64)
+        return np.asarray(np.asarray(self.rounded, np.float64) + np.asarray(self.rest, np.float64))
 
     def astype(self, dtype: Any) -> Float[Array, "..."]:
         """Both parts together, traceable."""

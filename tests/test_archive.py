@@ -150,7 +150,9 @@ def test_a_header_that_does_not_fit_its_arrays_is_refused(stored, change):
 
 
 def test_only_models_and_bases_are_saved(tmp_path):
-    with pytest.raises(TypeError, match=r"model: expected a fitted model or a basis and got a Perm"):
+    with pytest.raises(
+        TypeError, match=r"model: expected a fitted model or a basis, or statistics, and got a Perm"
+    ):
         jaxtyping_free(sj.save)(tmp_path / "model.npz", sj.symmetric_group(2))
 
 

@@ -29,6 +29,7 @@ def doors():
     """name -> a function of arrays, and its arguments."""
     pair, basis, x, y = problem()
     space, action = pair.action.space, pair.action
+    sums = sj.accumulate(basis, (x, y))
     model, belief = sj.fit_ridge(basis, x, y, penalty=1e-2), sj.posterior(basis, x, y)
     level = space.levels(4)[1]
     elements = action.sample(jax.random.key(1), (N,))
@@ -41,6 +42,10 @@ def doors():
         "model": (model, (x,)),
         "gradient of a model": (lambda x: jax.grad(lambda x: model(x).sum())(x), (x,)),
         "fit_ridge": (lambda x, y: sj.fit_ridge(basis, x, y).coefficients, (x, y)),
+        "fit_statistics": (
+            lambda x, y: sj.fit_statistics(sums.update(x, y)).coefficients,
+            (x, y),
+        ),
         "fit_ridge by folds": (
             lambda x, y: sj.fit_ridge(basis, x, y, penalty="kfold").coefficients,
             (x, y),

@@ -100,6 +100,18 @@ def test_foundation_measures_what_it_says(tmp_path):
     assert "scikit-learn on    160 copies" in text
 
 
+def test_streaming_measures_what_it_says(tmp_path):
+    results, text = smoke("streaming", tmp_path)
+    assert results["gram_rate"].shape == results["product_rate"].shape == (2, 1)
+    assert (results["gram_rate"] > 0).all()
+    assert results["sizes"].tolist() == [1000]
+    assert results["num_functions"] == sj.invariant_count(sj.Torus(4), sj.symmetric_group(4), 2)
+    assert (results["seconds"] > 0).all()
+    assert (results["peak_bytes"] > 1e8).all()  # JAX alone
+    assert results["error"].max() < 1e-2
+    assert "float64 D =     8" in text
+
+
 def test_algebra_measures_what_it_says(tmp_path):
     results, text = smoke("algebra", tmp_path)
     assert results["orders_orders"].tolist() == ["244823040", str(math.factorial(100))]

@@ -1,6 +1,7 @@
-"""Models and bases on disk: one .npz of plain arrays, with a JSON header of constructors. No pickle."""
+"""Models, bases and statistics on disk: one .npz of plain arrays and a JSON header. No pickle."""
 
 import dataclasses
+import hashlib
 import inspect
 import json
 import os
@@ -68,7 +69,9 @@ from symjax_learn.invariants.symmetric_tables import (
     SymmetricPolynomials,
 )
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
+from symjax_learn.learning.sums import Checkpoint, RidgeStatistics
 from symjax_learn.optimization.solution import Criterion
+from symjax_learn.optimization.statistics import Sums
 
 FORMAT = "symjax_learn.model"
 VERSION = 2
@@ -87,6 +90,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Certificate,
     CharacterKernels,
     Characters,
+    Checkpoint,
     CosineKernels,
     CosineProducts,
     CoupledFunctions,
@@ -129,6 +133,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     ProductGroup,
     ProductKernels,
     Report,
+    RidgeStatistics,
     RotationGroup,
     RotationKernels,
     RotationSampler,
@@ -144,6 +149,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SphericalHarmonics,
     Step,
     Stiefel,
+    Sums,
     SymmetricPolynomials,
     TabulatedFunctions,
     Torus,
@@ -174,17 +180,18 @@ _MAX_DECIMAL_BITS = 4096
 
 
 # What is stored by itself.
-Stored = SpectralModel | KernelModel | InvariantBasis
+Stored = SpectralModel | KernelModel | InvariantBasis | RidgeStatistics
 
 
 def save(path: str | os.PathLike[str], model: Stored) -> None:
-    """Write a model, or a basis, to one file, atomically: the file is whole or absent.
+    """Write a model, a basis, or statistics to one file, atomically: the file is whole or absent.
 
-    A basis that took long to build is built once, and read wherever it is wanted again.
+    A basis that took long to build is built once, and read wherever it is wanted again; statistics of
+    parts of the data are added wherever they meet.
 
     Args:
         path: where; an existing file is replaced.
-        model: a fitted model or a basis, with concrete arrays.
+        model: a fitted model, a basis, or statistics, with concrete arrays.
 
     Raises:
         TypeError: a part cannot be stored: a user's own ``act``, or a traced array.
@@ -198,24 +205,51 @@ def save(path: str | os.PathLike[str], model: Stored) -> None:
     True
     """
     if not isinstance(model, Stored):
-        raise TypeError(f"model: expected a fitted model or a basis and got a {type(model).__name__}.")
+        raise TypeError(
+            f"model: expected a fitted model or a basis, or statistics, and got a "
+            f"{type(model).__name__}."
+        )
+    write(path, model)
+
+
+def write(path: str | os.PathLike[str], model: Stored | Checkpoint) -> None:
+    """As :func:`save`, also a checkpoint."""
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(model, arrays, "model")
-    header = json.dumps({"format": FORMAT, "version": VERSION, "model": tree}).encode()
-    arrays["header"] = np.frombuffer(header, np.uint8)
+    entries = {"format": FORMAT, "version": VERSION, "checksum": _checksum(arrays), "model": tree}
+    arrays["header"] = np.frombuffer(json.dumps(entries).encode(), np.uint8)
     folder = os.path.dirname(os.path.abspath(path))
     handle, partial = tempfile.mkstemp(dir=folder, prefix=".saving-", suffix=".npz")
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         os.unlink(partial)
         raise
 
 
+def digest(model: Stored) -> str:
+    """A name of what would be stored, which differs where the content does."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = json.dumps(_encode(model, arrays, "model"))
+    return hashlib.sha256((tree + _checksum(arrays)).encode()).hexdigest()
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    """Of names, types, shapes and contents."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        found.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
 def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> Any:
-    """Read a model or a basis that :func:`save` wrote; its values are bitwise the same.
+    """Read what :func:`save` wrote: a model, a basis, or statistics; its values are bitwise the same.
 
     Args:
         path: the file.
@@ -250,6 +284,13 @@ def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> 
             f"path: {os.fspath(path)!r} has format version {header.get('version')!r} and this release "
             f"reads version {VERSION}; use the release that wrote it."
         )
+    stored = {name: array for name, array in arrays.items() if name != "header"}
+    # Files of models written before there was one have none.
+    if header.get("checksum", _checksum(stored)) != _checksum(stored):
+        raise ValueError(
+            f"path: {os.fspath(path)!r} is damaged: its arrays are not those that were saved, by their "
+            "checksum; save it again."
+        )
     known = {cls.__name__: cls for cls in (*_CONSTRUCTORS, *constructors)}
     try:
         model = _decode(header["model"], arrays, known)
@@ -266,7 +307,7 @@ def load(path: str | os.PathLike[str], *, constructors: Sequence[type] = ()) -> 
 
 
 def _is_whole(model: Any) -> bool:
-    """Whether it is a model of as many coefficients as the sum that it is has terms, or a basis."""
+    """Whether all parts fit: as many coefficients, or sums, as there are functions."""
     match model:
         case KernelModel():
             return model.coefficients.shape[0] == len(model.centers)
@@ -274,6 +315,10 @@ def _is_whole(model: Any) -> bool:
             return model.coefficients.shape[0] == model.basis.num_functions
         case InvariantBasis():
             return model.eigenvalues.shape == (model.num_functions,)
+        case RidgeStatistics():
+            return model.is_whole()
+        case Checkpoint():
+            return isinstance(model.sums, Sums)
     return False
 
 

@@ -163,6 +163,19 @@ def checked_weights(
     return positive if weights is None and density is None else positive / jnp.mean(positive)
 
 
+def plain_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
+    """Weights of the samples as they are; ones where none are given."""
+    if weights is None:
+        return jnp.ones((data.y.shape[0],), data.x.dtype)
+    given = _one_each("weights", weights, data)
+    if values and not is_traced(given):
+        host = np.asarray(given)
+        bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
+        if len(bad):
+            raise ValueError(f"weights: expected finite numbers >= 0; row {bad[0]} is {host[bad[0]]}.")
+    return jnp.asarray(given).astype(data.x.dtype)
+
+
 def _one_each(name: str, given: AnyArray, data: Data) -> AnyArray:
     n, numbers = data.y.shape[0], as_array(name, given)
     if numbers.shape != (n,) or numbers.dtype.kind not in "fiu":

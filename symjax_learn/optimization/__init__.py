@@ -10,3 +10,5 @@ from symjax_learn.optimization.projection import project_each as project_each
 from symjax_learn.optimization.quadratic import solve_ridge as solve_ridge
 from symjax_learn.optimization.solution import RidgeSolution as RidgeSolution
 from symjax_learn.optimization.solution import Status as Status
+from symjax_learn.optimization.statistics import Sums as Sums
+from symjax_learn.optimization.statistics import sums_of as sums_of
