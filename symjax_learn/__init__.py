@@ -60,12 +60,16 @@ from symjax_learn.invariants import action as action
 from symjax_learn.invariants import eigenbasis as eigenbasis
 from symjax_learn.invariants import invariant_basis as invariant_basis
 from symjax_learn.invariants import invariant_count as invariant_count
+from symjax_learn.learning import ConvexModel as ConvexModel
+from symjax_learn.learning import ConvexReport as ConvexReport
 from symjax_learn.learning import KernelModel as KernelModel
 from symjax_learn.learning import Report as Report
 from symjax_learn.learning import SpectralModel as SpectralModel
 from symjax_learn.learning import augment as augment
+from symjax_learn.learning import fit_convex as fit_convex
 from symjax_learn.learning import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning import fit_ridge as fit_ridge
 from symjax_learn.learning import fit_spec_avg as fit_spec_avg
 from symjax_learn.learning import load as load
 from symjax_learn.learning import save as save
+from symjax_learn.optimization import losses as losses

@@ -129,11 +129,11 @@ def fit_ridge(
     n, functions, points = len(data.y), basis.functions, data.x
     if not traced and slopes is None and n * width <= CHUNK_ENTRIES:
         # The program of a fit is then that of every basis of as many functions.
-        functions, points = _KnownFunctions(functions.num_functions), evaluate(functions, points)
+        functions, points = KnownFunctions(functions.num_functions), evaluate(functions, points)
     fewest = _FEWEST_ROWS if slopes is None else max(1, _FEWEST_ROWS // (1 + slopes[0].shape[1]))
-    length = n if n > _PADDED_ROWS else max(fewest, 1 << (n - 1).bit_length())
+    length = padded_length(n, fewest)
     rows = (points, data.y, sample_weights, None if slopes is None else slopes[0])
-    x_rows, y_rows, w_rows, slope_rows = jax.tree.map(lambda array: _padded(array, length, traced), rows)
+    x_rows, y_rows, w_rows, slope_rows = jax.tree.map(lambda array: padded_rows(array, length, traced), rows)
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
             functions,
@@ -152,7 +152,12 @@ def fit_ridge(
     return SpectralModel(basis, coefficients.reshape(-1, *data.outputs), chosen, report)
 
 
-def _padded(array: Array, length: int, traced: bool) -> Array:
+def padded_length(num_rows: int, fewest: int = _FEWEST_ROWS) -> int:
+    """The number of rows that a fit of so many samples is compiled for."""
+    return num_rows if num_rows > _PADDED_ROWS else max(fewest, 1 << (num_rows - 1).bit_length())
+
+
+def padded_rows(array: Array, length: int, traced: bool) -> Array:
     """Copies of the first row to a given length; on the host where it can, which compiles nothing."""
     if len(array) == length:
         return array
@@ -163,7 +168,7 @@ def _padded(array: Array, length: int, traced: bool) -> Array:
     return jnp.asarray(np.concatenate([host, filling]))
 
 
-class _KnownFunctions(AbstractFunctions):
+class KnownFunctions(AbstractFunctions):
     """A table at points that are its values there."""
 
     num_functions: int = eqx.field(static=True)
@@ -178,7 +183,7 @@ class _KnownFunctions(AbstractFunctions):
         return points.T
 
 
-class _WeightedRows(eqx.Module):
+class WeightedRows(eqx.Module):
     """The rows of a fit, chunk by chunk: √μ φ(x) (the constant apart with an intercept), y, and w.
 
     With gradients those of each sample follow its value, with weights ωw.
@@ -213,7 +218,7 @@ class _WeightedRows(eqx.Module):
         return features[:, :num_free], scaled, targets, weights
 
 
-class _KeptRows(eqx.Module):
+class KeptRows(eqx.Module):
     """The same rows, evaluated before: both passes read them, and gradients are compiled once."""
 
     chunks: tuple[Array, Array, Array, Array]
@@ -273,7 +278,7 @@ def _fit(
     if gradients is not None:
         values = split_rows(gradients[0].astype(dtype), num_chunks, length)
         gradients = values, gradients[1].astype(dtype)
-    rows = _WeightedRows(
+    rows = WeightedRows(
         space,
         functions,
         split_rows(x, num_chunks, length),
@@ -284,8 +289,8 @@ def _fit(
     )
     with jax.default_matmul_precision("highest"):
         small = num_chunks * length * group * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES
-        if small and not isinstance(functions, _KnownFunctions):
-            rows = _KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
+        if small and not isinstance(functions, KnownFunctions):
+            rows = KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
         precision = float(jnp.finfo(x.dtype).eps)
         solution = solve_ridge(rows, num_chunks, num_samples, penalty, precision, group)
     coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])

@@ -20,6 +20,8 @@ class Status(enum.IntEnum):
     rank_deficient = 2
     ill_conditioned = 3
     bad_penalty = 4
+    not_converged = 5
+    not_convex = 6
 
 
 MESSAGES = {
@@ -33,6 +35,13 @@ MESSAGES = {
         "far); raise the penalty or use float64."
     ),
     Status.bad_penalty: "the penalty is negative or not finite; give a finite number >= 0.",
+    Status.not_converged: (
+        "the solver stopped before its tolerance was met; raise max_steps or the penalty. Where a "
+        "function of the basis separates the labels there is no minimizer without a penalty."
+    ),
+    Status.not_convex: (
+        "the loss has negative curvature at some sample; only convex losses have one minimum to find."
+    ),
 }
 
 

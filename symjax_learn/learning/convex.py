@@ -1,0 +1,356 @@
+"""Fits of any convex loss on a spectral basis."""
+
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from symjax_learn._chunks import CHUNK_ENTRIES, MEMORY_LIMIT, refuse_beyond, split_rows
+from symjax_learn._types import AnyArray, FloatArray, checked_count, is_traced
+from symjax_learn.geometry.spaces import AbstractFunctions, PaddedSets
+from symjax_learn.geometry.spectra import Spectrum, sobolev
+from symjax_learn.invariants.basis import InvariantBasis, evaluate
+from symjax_learn.learning.data import checked_sets, checked_weights
+from symjax_learn.learning.model import (
+    checked_penalty,
+    checked_spectrum,
+    solver_precision,
+    spectral_values,
+    working_dtype,
+)
+from symjax_learn.learning.spectral import KeptRows, KnownFunctions, WeightedRows, padded_length, padded_rows
+from symjax_learn.optimization.convex import ConvexSolution, Loss, solve_convex
+from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial
+from symjax_learn.optimization.quadratic import num_chunks_for
+from symjax_learn.optimization.solution import MESSAGES, Status
+
+_DEFAULT_SPECTRUM = sobolev(2.0)
+# Bytes of a fit for each entry of the Hessian: itself, of the trial, their factors.
+_BYTES_OF_SQUARE = 8 * 8
+
+
+class ConvexReport(NamedTuple):
+    """The evidence of a fit of any convex loss.
+
+    Attributes:
+        status: a ``Status`` as an integer; 0 is a good fit.
+        objective: its value at the minimum.
+        residual: the largest entry of its gradient as a correlation between slopes of the loss and a
+            function; 0 at the minimum.
+        gap: how far the objective may be above its minimum, by duality; NaN but for quantile losses.
+        steps: linear systems that were solved.
+    """
+
+    status: Int[AnyArray, "..."]
+    objective: Float[AnyArray, "..."]
+    residual: Float[AnyArray, "..."]
+    gap: Float[AnyArray, "..."]
+    steps: Int[AnyArray, "..."]
+
+
+class ConvexModel(eqx.Module):
+    """f(x) = Σ_j c_j φ_j(x), fitted by a convex loss: logits, a logarithm of means, or values.
+
+    A pytree, called and passed as a :class:`SpectralModel` is.
+
+    Attributes:
+        basis: of the functions φ_j; on an invariant basis the model is exactly invariant.
+        coefficients: c, ``(num_functions, *outputs)``; of :func:`~symjax_learn.losses.multinomial`
+            ``(num_functions, K)``.
+        penalty: η that was used.
+        loss: ℓ.
+        report: the evidence.
+    """
+
+    basis: InvariantBasis
+    coefficients: Float[Array, "D *outputs"]
+    penalty: Float[Array, "..."]
+    loss: Loss
+    report: ConvexReport
+
+    def __call__(self, points: FloatArray, mask: AnyArray | None = None) -> Float[Array, "..."]:
+        """The predictions f(x): ``(*batch, *outputs)``, of a multinomial loss ``(*batch, K)``.
+
+        Args, dtype, and errors are those of :meth:`SpectralModel.__call__`.
+        """
+        return spectral_values(self.basis, self.coefficients, points, mask)
+
+    def probabilities(self, points: FloatArray, mask: AnyArray | None = None) -> Float[Array, "..."]:
+        """What a classifier says: P(y = 1), ``(*batch, *outputs)``, or of K classes ``(*batch, K)``.
+
+        Args:
+            points: ``(*batch, *point_shape)``, floating.
+            mask: ``(*batch, n')``, whether a point is there, for sets of unequal sizes.
+
+        Raises:
+            TypeError: the loss is neither logistic nor multinomial.
+        """
+        match self.loss:
+            case Logistic():
+                return jax.nn.sigmoid(self(points, mask))
+            case Multinomial():
+                return jax.nn.softmax(self(points, mask), axis=-1)
+        raise TypeError(
+            f"model: probabilities are of losses.logistic and losses.multinomial, and the loss is "
+            f"{self.loss!r}; model(points) gives its predictions."
+        )
+
+
+def fit_convex(
+    basis: InvariantBasis,
+    x: AnyArray,
+    y: AnyArray,
+    *,
+    loss: Loss,
+    penalty: float | Array,
+    spectrum: Spectrum = _DEFAULT_SPECTRUM,
+    intercept: bool = True,
+    weights: AnyArray | None = None,
+    mask: AnyArray | None = None,
+    max_steps: int = 100,
+    tolerance: float | None = None,
+    throw: bool = True,
+    memory_limit: int = MEMORY_LIMIT,
+) -> ConvexModel:
+    """A convex loss on a basis: min over c of (1/n) Σ_i w_i ℓ(y_i, φ(x_i)c) + η Σ_j |c_j|²/μ(λ_j).
+
+    With ``losses.squared`` this is :func:`fit_ridge`. On an invariant basis the model is exactly
+    invariant. Composes under ``jit``, ``vmap`` (targets, penalties, weights, seeds) and, for first
+    derivatives, ``grad``, by the implicit function theorem; a sweep over data or penalties of one shape
+    compiles once.
+
+    Args:
+        basis: of the functions φ_j.
+        x: ``(n, *point_shape)``, floating.
+        y: ``(n, *outputs)``; of a multinomial loss ``(n,)``.
+        loss: ``losses.logistic``, ``losses.multinomial(K)``, ``losses.poisson``, ``losses.huber(δ)``,
+            ``losses.quantile(q)``, ``losses.squared``, each fitted for every output by itself; or any
+            function ℓ(y, f) of one sample in JAX, convex in f, where y and f have the shape
+            ``outputs``. Parameters to be differentiated are arrays of a module.
+        penalty: η ≥ 0.
+        spectrum: μ, a function of the eigenvalues.
+        intercept: leave the constant function unpenalized.
+        weights: w ≥ 0 of each sample, ``(n,)``, scaled to mean 1.
+        mask: ``(n, points)``, whether a point is there, for sets of unequal sizes; see
+            :meth:`InvariantBasis.__call__`.
+        max_steps: linear systems to be solved at most.
+        tolerance: the last step moves the predictions by less, relative to themselves, and leaves an
+            error of the order of its square; the square root of the solver's rounding unless given. Of
+            a quantile loss also the duality gap relative to the objective.
+        throw: raise for bad values, instead of returning them as ``report.status``.
+        memory_limit: refuse more bytes.
+
+    Returns:
+        A :class:`~symjax_learn.ConvexModel`; coefficients in the dtype of x.
+
+    Raises:
+        ValueError, TypeError: structure that does not fit, a loss that gives no scalar, or too many
+            functions, always; targets that the loss does not take, a loss with negative curvature, a
+            problem without a unique minimum, too few steps, when ``throw`` and not traced.
+
+    Cost: each of some ten Newton steps one pass of O(n·D²·k²), k entries of a prediction (1 unless the
+    outputs are fitted together), and O(D³k³); features are kept if n × D entries fit a chunk, else
+    evaluated in each pass.
+
+    References:
+        M. Díaz, D. Drusvyatskiy, J. Kendrick, R. Thomas, arXiv:2502.01886, for invariant kernels;
+        S. Boyd, L. Vandenberghe, *Convex Optimization*, chapters 5 and 9.
+
+    >>> import symjax_learn as sj, jax
+    >>> space = sj.Torus(2)
+    >>> basis = sj.invariant_basis(space, sj.symmetric_group(2), max_eigenvalue=2)
+    >>> x = space.sample(jax.random.key(0), (200,))
+    >>> labels = x[:, 0] * x[:, 1] > 9
+    >>> model = sj.fit_convex(basis, x, labels * 1.0, loss=sj.losses.logistic, penalty=1e-3)
+    >>> bool(((model.probabilities(x) > 0.5) == labels).mean() > 0.9)
+    True
+    """
+    if not isinstance(basis, InvariantBasis):
+        raise TypeError(
+            f"basis: expected the answer of invariant_basis or eigenbasis and got a "
+            f"{type(basis).__name__}."
+        )
+    data = checked_sets(basis, x, mask, y, values=throw)
+    target_shape, shape = _checked_loss(loss, data.y, data.outputs, values=throw)
+    together = math.prod(shape)
+    refuse_beyond(
+        memory_limit,
+        _BYTES_OF_SQUARE * (basis.num_functions * together) ** 2,
+        f"basis: the Hessian of {basis.num_functions * together:,} coefficients",
+        "Use fewer functions or raise memory_limit.",
+    )
+    sample_weights = checked_weights(weights, data, values=throw)
+    kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
+    eta = checked_penalty(penalty, len(data.y))
+    if eta is None:
+        raise ValueError("penalty: 'loo' is of fit_ridge; give a finite number >= 0.")
+    steps = checked_count("max_steps", max_steps)
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ValueError(f"tolerance: expected a number between 0 and 1 and got {tolerance!r}.")
+    traced = is_traced(basis, data, sample_weights, kernel_weights, eta, eqx.filter(loss, eqx.is_array))
+    n, functions, points = len(data.y), basis.functions, data.x
+    if not traced and n * functions.num_functions <= CHUNK_ENTRIES:
+        # The program of a fit is then that of every basis of as many functions.
+        points = evaluate(functions, points)
+        functions = KnownFunctions(functions.num_functions)
+    length = padded_length(n)
+    x_rows, y_rows, w_rows = jax.tree.map(
+        lambda array: padded_rows(array, length, traced), (points, data.y, sample_weights)
+    )
+    with solver_precision(traced):
+        coefficients, chosen, report = _fit(
+            functions,
+            kernel_weights,
+            x_rows,
+            y_rows,
+            w_rows,
+            jnp.asarray(n, jnp.int32),
+            jnp.asarray(eta),
+            loss,
+            target_shape,
+            shape,
+            bool(intercept),
+            steps,
+            tolerance,
+        )
+    if throw:
+        _raise_unless_ok(report)
+    outputs = (basis.num_functions, *(shape if isinstance(loss, Multinomial) else data.outputs))
+    return ConvexModel(basis, coefficients.reshape(outputs), chosen, loss, report)
+
+
+def _checked_loss(
+    loss: Loss, targets: Array, outputs: tuple[int, ...], *, values: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of one target and of one prediction that are fitted together."""
+    if not callable(loss):
+        raise TypeError(
+            f"loss: expected one of symjax_learn.losses, such as losses.logistic, or a function "
+            f"ℓ(y, f), and got {loss!r}."
+        )
+    target_shape = shape = () if isinstance(loss, AbstractLoss) else outputs
+    if isinstance(loss, Multinomial):
+        shape = (loss.num_classes,)
+        if outputs:
+            raise ValueError(
+                f"y: a multinomial loss takes one label for each sample, shape (n,), and got shape "
+                f"{(len(targets), *outputs)}."
+            )
+    if isinstance(loss, AbstractLoss) and values and not is_traced(targets):
+        loss.check(np.asarray(targets))
+    one = jax.eval_shape(loss, jnp.zeros(target_shape, targets.dtype), jnp.zeros(shape, targets.dtype))
+    if getattr(one, "shape", None) != ():
+        raise ValueError(
+            f"loss: for a target of shape {target_shape} and a prediction of shape {shape} it gives "
+            f"{one!r}; it must give one number, the loss of one sample."
+        )
+    return target_shape, shape
+
+
+class _Column(eqx.Module):
+    """Rows with one output."""
+
+    rows: WeightedRows | KeptRows
+    output: Int[Array, ""]
+
+    def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
+        """One chunk of F, A, Y, w."""
+        free, penalized, targets, weights = self.rows(chunk)
+        return free, penalized, targets[:, self.output][:, None], weights
+
+
+@eqx.filter_jit
+def _fit(
+    functions: AbstractFunctions,
+    kernel_weights: Array,
+    x: Array | PaddedSets,
+    y: Array,
+    weights: Array,
+    num_samples: Array,
+    penalty: Array,
+    loss: Loss,
+    target_shape: tuple[int, ...],
+    shape: tuple[int, ...],
+    intercept: bool,
+    max_steps: int,
+    tolerance: float | None,
+) -> tuple[Array, Array, ConvexReport]:
+    dtype = working_dtype(x.dtype)
+    kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
+    # √0 = 0 has no derivative, and its function no coefficient.
+    positive = kernel_weights > 0
+    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
+    num_chunks = num_chunks_for(y.shape[0], functions.num_functions * math.prod(shape))
+    length = -(-y.shape[0] // num_chunks)
+    present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
+    rows = WeightedRows(
+        None,
+        functions,
+        split_rows(x, num_chunks, length),
+        split_rows(y.astype(dtype), num_chunks, length),
+        jnp.where(present, split_rows(weights.astype(dtype), num_chunks, length), 0.0),
+        scale,
+        None,
+    )
+    if tolerance is None:
+        tolerance = float(jnp.finfo(dtype).eps) ** 0.5
+
+    def solved(rows: WeightedRows | KeptRows | _Column) -> ConvexSolution:
+        return solve_convex(
+            rows,
+            num_chunks,
+            num_samples,
+            penalty.astype(dtype),
+            loss,
+            target_shape,
+            shape,
+            max_steps=max_steps,
+            tolerance=tolerance,
+        )
+
+    with jax.default_matmul_precision("highest"):
+        if num_chunks * length * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES:
+            rows = KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
+        if y.shape[1] == 1 or not isinstance(loss, AbstractLoss):
+            solution = solved(rows)
+        else:
+            columns = jnp.arange(y.shape[1], dtype=jnp.int32)
+            solution = _joined(jax.vmap(lambda output: solved(_Column(rows, output)))(columns))
+    coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
+    report = ConvexReport(
+        solution.status,
+        solution.objective.astype(x.dtype),
+        solution.residual.astype(x.dtype),
+        solution.gap.astype(x.dtype),
+        solution.steps,
+    )
+    return coefficients.astype(x.dtype), penalty.astype(x.dtype), report
+
+
+def _joined(solutions: ConvexSolution) -> ConvexSolution:
+    """Outputs that were fitted each by itself, as one solution: their sum, and the worst evidence."""
+    return ConvexSolution(
+        solutions.free[:, :, 0].T,
+        solutions.coefficients[:, :, 0].T,
+        jnp.sum(solutions.objective),
+        jnp.max(solutions.residual),
+        jnp.sum(solutions.gap),
+        jnp.max(solutions.steps),
+        jnp.max(solutions.status),
+    )
+
+
+def _raise_unless_ok(report: ConvexReport) -> None:
+    """Raise for a status other than ``ok``; silent under a trace, where the status is the answer."""
+    if is_traced(report):
+        return
+    status = Status(int(report.status))
+    if status != Status.ok:
+        raise ValueError(
+            f"fit: {MESSAGES[status]} (status {status.name}, after {int(report.steps)} steps; "
+            "throw=False returns the model with this status instead.)"
+        )

@@ -1,0 +1,436 @@
+"""Any convex loss: min over b, c of (1/n) Σ_i w_i ℓ(y_i, F_i b + A_i c) + η |c|².
+
+Newton's method with exact derivatives of ℓ, in passes over chunks of rows; knows features, losses and
+penalties, no groups and no spaces. With ℓ = (y − f)² this is ridge regression.
+
+Each step solves (H + τ S)δ = −∇ with S the mean squares of the columns, and is taken where the objective
+falls enough; else τ grows. It falls back to 0 near the minimum, where the method is Newton's.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import cho_solve
+from jaxtyping import Array, Bool, Float, Int
+
+from symjax_learn.optimization.losses import Multinomial, Quantile, SmoothQuantile
+from symjax_learn.optimization.quadratic import Rows
+from symjax_learn.optimization.solution import Status
+
+# ℓ(y, f) of one sample.
+Loss = Callable[[Any, Any], Any]
+
+# τ rises and falls by this factor, from this share of the mean curvature of the loss.
+_FACTOR, _FIRST_DAMPING, _MOST_DAMPING = 10.0, 1e-2, 1e15
+# The share of the predicted decrease that a step must bring.
+_LEAST_DECREASE = 1e-4
+# By how much the rounding of a quantile loss shrinks from one problem to the next.
+_SHRINKAGE = 0.1
+
+
+class ConvexSolution(NamedTuple):
+    """The minimizer and its evidence.
+
+    Attributes:
+        free: b, the unpenalized coefficients ``(f, k)``.
+        coefficients: c, of the scaled columns ``(a, k)``.
+        objective: its value.
+        residual: the largest entry of the gradient, each relative to the root mean squares of its
+            column and of the slopes of the loss: a correlation, 0 at the minimum.
+        gap: how far the objective may be above the minimum, by duality; NaN where the loss is smooth.
+        steps: solved linear systems.
+        status: a :class:`Status` as an integer.
+    """
+
+    free: Float[Array, "f k"]
+    coefficients: Float[Array, "a k"]
+    objective: Float[Array, ""]
+    residual: Float[Array, ""]
+    gap: Float[Array, ""]
+    steps: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+class Problem(eqx.Module):
+    """One fit.
+
+    Attributes:
+        rows: the chunks of the rows.
+        penalty: η.
+        loss: ℓ.
+        num_samples: n, of the samples that are no padding.
+        num_chunks: of equal length.
+        target_shape: of one target y.
+        shape: of one prediction f, of k entries.
+    """
+
+    rows: Rows
+    penalty: Float[Array, ""]
+    loss: Loss
+    num_samples: Int[Array, ""]
+    num_chunks: int = eqx.field(static=True)
+    target_shape: tuple[int, ...] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+    def value(self, target: Float[Array, " o"], prediction: Float[Array, " k"]) -> Array:
+        """ℓ of one sample of flat y and f."""
+        value = self.loss(target.reshape(self.target_shape), prediction.reshape(self.shape))
+        return jnp.asarray(value).astype(prediction.dtype)
+
+    def derivatives(
+        self, target: Float[Array, " o"], prediction: Float[Array, " k"]
+    ) -> tuple[Array, Array, Array]:
+        """ℓ, its gradient and its Hessian with respect to f."""
+        slope = jax.grad(lambda f: self.value(target, f))
+        return self.value(target, prediction), slope(prediction), jax.jacfwd(slope)(prediction)
+
+    def sums(self, of: Callable[[Array, Array, Array], Any]) -> Any:
+        """Σ over chunks of ``of(X, y, w)``, w = weights/n; a reverse pass evaluates chunks again."""
+        count = self.num_samples
+
+        def part(chunk: Array) -> Any:
+            free, penalized, y, weights = self.rows(chunk)
+            return of(jnp.concatenate([free, penalized], axis=1), y, weights / count.astype(y.dtype))
+
+        first = jnp.zeros((), jnp.int32)
+        if self.num_chunks == 1:
+            return part(first)
+        start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(part, first))
+        add = jax.checkpoint(lambda total, chunk: (jax.tree.map(jnp.add, total, part(chunk)), None))
+        return jax.lax.scan(add, start, jnp.arange(self.num_chunks, dtype=jnp.int32))[0]
+
+
+class Terms(NamedTuple):
+    """What one pass finds at θ, which a step δ led to.
+
+    Attributes:
+        objective: its value.
+        gradient: ``(t, k)``.
+        hessian: ``(t·k, t·k)``.
+        squares: mean squares of the columns.
+        slopes: mean square of ℓ'.
+        curvature: mean of ℓ'' over samples and predictions.
+        moved: mean square of δ in predictions.
+        size: mean square of the predictions.
+        concave: mean of the negative parts of ℓ'', along each prediction and along δ.
+    """
+
+    objective: Float[Array, ""]
+    gradient: Float[Array, "t k"]
+    hessian: Float[Array, "p p"]
+    squares: Float[Array, " t"]
+    slopes: Float[Array, ""]
+    curvature: Float[Array, ""]
+    moved: Float[Array, ""]
+    size: Float[Array, ""]
+    concave: Float[Array, ""]
+
+
+def solve_convex(
+    rows: Rows,
+    num_chunks: int,
+    num_samples: Int[Array, ""],
+    penalty: Float[Array, ""],
+    loss: Loss,
+    target_shape: tuple[int, ...],
+    shape: tuple[int, ...],
+    *,
+    max_steps: int,
+    tolerance: float,
+) -> ConvexSolution:
+    """Minimize, by Newton's method.
+
+    Differentiable once, by the implicit function theorem, with respect to the arrays of ``rows``, to the
+    penalty and to arrays of the loss; of the solution only b and c have derivatives.
+
+    Args:
+        rows: the chunks of the rows; called in each pass.
+        num_chunks: of equal length.
+        num_samples: n, of the samples that are no padding.
+        penalty: η.
+        loss: ℓ, twice differentiable almost everywhere, or a quantile loss, which is rounded off by a
+            width that shrinks until the duality gap of the loss itself is small.
+        target_shape: of one target.
+        shape: of one prediction.
+        max_steps: of all linear systems.
+        tolerance: a step that moves the predictions by less, relative to themselves, is the last;
+            the error that it leaves is of the order of its square. Of a quantile loss also the gap
+            relative to the objective.
+
+    Cost: for each step one pass of O(n·(f + a)²·k²) and one Cholesky decomposition O((f + a)³k³).
+    """
+    problem = Problem(rows, penalty, loss, num_samples, num_chunks, target_shape, shape)
+    if isinstance(loss, Quantile):
+        return _solve_quantile(problem, max_steps, tolerance)
+    start = jnp.zeros((sum(_widths(problem)), math.prod(shape)), penalty.dtype)
+    theta, terms, steps, converged = _newton(_fixed(problem), start, max_steps, tolerance)
+    theta = _carried(problem, theta)
+    return _solution(problem, theta, terms, jnp.full((), jnp.nan, penalty.dtype), steps, converged)
+
+
+def _solve_quantile(problem: Problem, max_steps: int, tolerance: float) -> ConvexSolution:
+    """Newton's method on the rounded losses of widths h, h/10, …, until the gap is small.
+
+    At the minimum of the rounded problem its slopes a are feasible for the dual of the sharp one, whose
+    value is less than the sharp objective by (1/n) Σ w (ℓ − a r); what ∇ lacks of zero is added.
+    """
+    assert isinstance(problem.loss, Quantile)
+    dtype = problem.penalty.dtype
+    level = jnp.asarray(problem.loss.level).astype(dtype)
+    free, penalized = _widths(problem)
+    start = jnp.zeros((free + penalized, 1), dtype)
+    fixed, level_held = _fixed(problem), jax.lax.stop_gradient(level)
+
+    def rounded(width: Array) -> Problem:
+        smooth = SmoothQuantile(level_held, width)
+        return eqx.tree_at(lambda p: p.loss, fixed, smooth)
+
+    def objective_and_gap(theta: Array, width: Array) -> tuple[Array, Array]:
+        level = level_held
+
+        def of(x: Array, y: Array, w: Array) -> tuple[Array, Array]:
+            residual = y - x @ theta
+            slope = SmoothQuantile(level, width).slope(residual)
+            value = jnp.maximum(level * residual, (level - 1) * residual)
+            return w @ value[:, 0], w @ (value - slope * residual)[:, 0]
+
+        return fixed.sums(of)
+
+    def advance(state: Any) -> Any:
+        theta, width, _, _, steps, _ = state
+        width = width * _SHRINKAGE
+        theta, terms, more, converged = _newton(rounded(width), theta, max_steps - steps, tolerance)
+        objective, gap = objective_and_gap(theta, width)
+        gap = gap + jnp.sum(jnp.abs(terms.gradient * theta))
+        total = objective + fixed.penalty * jnp.sum(theta[free:] ** 2)
+        done = converged & (gap <= tolerance * jnp.maximum(total, jnp.finfo(dtype).tiny))
+        return theta, width, total, gap, steps + more, done
+
+    def unfinished(state: Any) -> Array:
+        _, width, _, _, steps, done = state
+        return ~done & (steps < max_steps) & (width > jnp.finfo(dtype).tiny)
+
+    scale = objective_and_gap(start, jnp.ones((), dtype))[0]
+    scale = jnp.where(scale > 0, 10 * scale, 1.0)
+    zero = jnp.zeros((), dtype)
+    state = (start, scale, zero, zero, jnp.zeros((), jnp.int32), jnp.asarray(False))
+    theta, width, total, gap, steps, done = jax.lax.while_loop(unfinished, advance, state)
+    last = eqx.tree_at(lambda p: p.loss, problem, SmoothQuantile(level, width))
+    theta = _carried(last, theta)
+    solution = _solution(last, theta, _terms(rounded(width), jax.lax.stop_gradient(theta), jnp.zeros_like(theta)), gap, steps, done)
+    return solution._replace(objective=total)
+
+
+
+
+def _fixed(problem: Problem) -> Problem:
+    """The same without derivatives, which no iteration carries."""
+    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
+    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
+
+
+def _widths(problem: Problem) -> tuple[int, int]:
+    """How many columns are free, and how many penalized."""
+    free, penalized, _, _ = jax.eval_shape(problem.rows, jnp.zeros((), jnp.int32))
+    return free.shape[1], penalized.shape[1]
+
+
+def _terms(problem: Problem, theta: Array, step: Array) -> Terms:
+    """One pass."""
+    t, k = theta.shape
+
+    def of(x: Array, y: Array, w: Array) -> Terms:
+        predictions, moves = jnp.split(x @ jnp.concatenate([theta, step], axis=1), 2, axis=1)
+        values, slopes, curvatures = jax.vmap(problem.derivatives)(y, predictions)
+        there = w > 0  # a weight of zero silences whatever the loss is
+        values = jnp.where(there, w * values, 0.0)
+        weighted = jnp.where(there[:, None], w[:, None] * slopes, 0.0)
+        curvatures = jnp.where(there[:, None, None], w[:, None, None] * curvatures, 0.0)
+        blocks = [
+            x.T @ (curvatures[:, i, :, None] * x[:, None, :]).reshape(len(x), k * t) for i in range(k)
+        ]
+        diagonal = jnp.einsum("ikk->ik", curvatures)
+        along = jnp.einsum("ik,ikl,il->i", moves, curvatures, moves)
+        concave = -jnp.minimum(jnp.sum(jnp.minimum(diagonal, 0.0)), 0.0)
+        concave_along = -jnp.sum(jnp.minimum(along, 0.0))
+        moved = w @ jnp.mean(moves**2, axis=1)
+        return Terms(
+            jnp.sum(values),
+            x.T @ weighted,
+            # (k, t, k, t) with the axes of one coefficient together.
+            jnp.stack(blocks, axis=1).reshape(t * k, k, t).mT.reshape(t * k, t * k),
+            w @ x**2,
+            jnp.sum(jnp.where(there[:, None], weighted * slopes, 0.0)) / k,
+            jnp.sum(diagonal) / k,
+            moved,
+            w @ jnp.mean(predictions**2, axis=1),
+            concave / k + jnp.where(moved > 0, concave_along / jnp.where(moved > 0, moved, 1.0), 0.0),
+        )
+
+    terms = problem.sums(of)
+    ridge = _ridge(problem, t)
+    objective, gradient, hessian = terms.objective, terms.gradient, terms.hessian
+    objective = objective + jnp.sum(ridge[:, None] * theta**2)
+    gradient = gradient + 2 * ridge[:, None] * theta
+    hessian = hessian + jnp.diag(jnp.repeat(2 * ridge, k))
+    if isinstance(problem.loss, Multinomial):
+        # Logits that all move together change nothing: those are chosen whose sum is zero.
+        total = terms.squares[:, None] / k * jnp.sum(theta, axis=1, keepdims=True)
+        objective = objective + jnp.sum(total * theta) / 2
+        gradient = gradient + total
+        hessian = hessian + jnp.kron(jnp.diag(terms.squares / k), jnp.ones((k, k), theta.dtype))
+    return terms._replace(objective=objective, gradient=gradient, hessian=hessian)
+
+
+def _ridge(problem: Problem, t: int) -> Float[Array, " t"]:
+    """η of the penalized columns, 0 of the free ones."""
+    return jnp.where(jnp.arange(t) >= _widths(problem)[0], problem.penalty, 0.0)
+
+
+class Factor(NamedTuple):
+    """H = S⁻¹ L Lᵀ S⁻¹ with S⁻² its diagonal.
+
+    Attributes:
+        triangle: L, of a matrix of unit diagonal.
+        scale: S.
+    """
+
+    triangle: Float[Array, "p p"]
+    scale: Float[Array, " p"]
+
+    @property
+    def pivot(self) -> Float[Array, ""]:
+        """The least share of a column of H that no other columns explain; NaN if H is indefinite."""
+        return jnp.where(jnp.all(self.scale > 0), jnp.min(jnp.diagonal(self.triangle), initial=1.0) ** 2, 0)
+
+    def solve(self, right: Float[Array, "p o"]) -> Float[Array, "p o"]:
+        """H⁻¹ B."""
+        scale = self.scale[:, None]
+        return scale * cho_solve((self.triangle, True), scale * right)
+
+
+def _factor(hessian: Float[Array, "p p"]) -> Factor:
+    """By Cholesky, with a unit of rounding on the diagonal, so that a singular matrix has a factor."""
+    p = len(hessian)
+    diagonal = jnp.diagonal(hessian)
+    positive = diagonal > 0
+    scale = jnp.where(positive, 1 / jnp.sqrt(jnp.where(positive, diagonal, 1.0)), 0.0)
+    unit = hessian * scale[:, None] * scale[None] + jnp.diag(jnp.where(positive, 0.0, 1.0))
+    shift = 2 * p * jnp.finfo(hessian.dtype).eps
+    return Factor(jnp.linalg.cholesky(unit + shift * jnp.eye(p, dtype=hessian.dtype)), scale)
+
+
+class _State(NamedTuple):
+    theta: Float[Array, "t k"]
+    terms: Terms
+    damping: Float[Array, ""]
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+def _newton(
+    problem: Problem, start: Float[Array, "t k"], max_steps: Int[Array, ""] | int, tolerance: float
+) -> tuple[Array, Terms, Array, Array]:
+    """The last θ with its terms, the number of steps, and whether the last was small enough."""
+    first = _terms(problem, start, jnp.zeros_like(start))
+    dtype, (t, k) = start.dtype, start.shape
+    eps = jnp.finfo(dtype).eps
+    # How far predictions go in one step by themselves: the size of a problem whose solution is zero.
+    curved = first.curvature > 0
+    natural = jnp.where(curved, first.slopes / jnp.where(curved, first.curvature, 1.0) ** 2, 0.0)
+
+    def advance(state: _State) -> _State:
+        terms, damping = state.terms, state.damping
+        damped = terms.hessian + damping * jnp.diag(jnp.repeat(terms.squares, k))
+        step = -_factor(damped).solve(terms.gradient.reshape(t * k, 1)).reshape(t, k)
+        step = jnp.where(jnp.all(jnp.isfinite(step)), step, 0.0)
+        trial = _terms(problem, state.theta + step, step)
+        predicted = jnp.sum(terms.gradient * step)
+        slack = 8 * eps * (jnp.abs(terms.objective) + jnp.abs(trial.objective))
+        still = jnp.any(step != 0) | jnp.all(terms.gradient == 0)
+        finite = jnp.isfinite(trial.objective) & jnp.all(jnp.isfinite(trial.gradient))
+        enough = trial.objective <= terms.objective + _LEAST_DECREASE * predicted + slack
+        taken = still & finite & enough
+        unit = jnp.where(terms.curvature > 0, terms.curvature, 1.0)
+        more = jnp.maximum(_FACTOR * damping, _FIRST_DAMPING * unit)
+        less = jnp.where(damping > _FIRST_DAMPING * unit, damping / _FACTOR, 0.0)
+        # What the step would have been without damping.
+        reach = jnp.sqrt(trial.moved) * (terms.curvature + damping)
+        limit = tolerance * jnp.sqrt(jnp.maximum(trial.size, natural)) * terms.curvature
+        return _State(
+            jnp.where(taken, state.theta + step, state.theta),
+            jax.tree.map(lambda new, old: jnp.where(taken, new, old), trial, terms),
+            jnp.where(taken, less, more),
+            state.steps + 1,
+            taken & (reach <= limit),
+        )
+
+    def unfinished(state: _State) -> Array:
+        going = state.damping <= _MOST_DAMPING * jnp.maximum(state.terms.curvature, 1.0)
+        whole = jnp.isfinite(state.terms.objective)
+        return ~state.converged & (state.steps < max_steps) & going & whole
+
+    state = _State(
+        start, first, jnp.zeros((), dtype), jnp.zeros((), jnp.int32), jnp.asarray(False)
+    )
+    last = jax.lax.while_loop(unfinished, advance, state)
+    return last.theta, last.terms, last.steps, last.converged
+
+
+@eqx.filter_custom_jvp
+def _carried(problem: Problem, theta: Float[Array, "t k"]) -> Float[Array, "t k"]:
+    """The minimizer, with its derivative by the implicit function theorem."""
+    return theta
+
+
+@_carried.def_jvp
+def _carried_jvp(primals: tuple[Problem, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    """One Newton step from the minimizer carries its derivative: θ − H⁻¹∇(θ; problem), H fixed."""
+    problem, theta = primals
+    t, k = theta.shape
+    factor = _factor(_terms(problem, theta, jnp.zeros_like(theta)).hessian)
+
+    def gradient(problem: Problem) -> Array:
+        def of(x: Array, y: Array, w: Array) -> Array:
+            slopes = jax.vmap(jax.grad(problem.value, argnums=1))(y, x @ theta)
+            return x.T @ (w[:, None] * slopes)
+
+        return problem.sums(of) + 2 * _ridge(problem, t)[:, None] * theta
+
+    _, rate = eqx.filter_jvp(gradient, (problem,), (tangents[0],))
+    return theta, -factor.solve(rate.reshape(t * k, 1)).reshape(t, k)
+
+
+def _solution(
+    problem: Problem, theta: Array, terms: Terms, gap: Array, steps: Array, converged: Array
+) -> ConvexSolution:
+    """The record, with the status of what was found."""
+    terms, gap = jax.lax.stop_gradient((terms, gap))
+    free, _ = _widths(problem)
+    dtype, p = theta.dtype, theta.size
+    eps, penalty = jnp.finfo(dtype).eps, problem.penalty
+    scale = jnp.sqrt(terms.squares[:, None] * terms.slopes)
+    relative = jnp.abs(terms.gradient) / jnp.where(scale > 0, scale, 1.0)
+    pivot = _factor(terms.hessian).pivot
+    singular = ~(pivot > 100 * p * eps)
+    status = jnp.where(singular, Status.ill_conditioned, Status.ok)
+    status = jnp.where(singular & (penalty == 0), Status.rank_deficient, status)
+    status = jnp.where(converged, status, Status.not_converged)
+    concave = terms.concave > jnp.sqrt(eps) * jnp.abs(terms.curvature)
+    status = jnp.where(concave, Status.not_convex, status)
+    status = jnp.where((penalty < 0) | jnp.isinf(penalty), Status.bad_penalty, status)
+    finite = jnp.all(jnp.isfinite(theta)) & jnp.isfinite(terms.objective) & ~jnp.isnan(penalty)
+    status = jnp.where(finite, status, Status.not_finite).astype(jnp.int32)
+    return ConvexSolution(
+        theta[:free],
+        theta[free:],
+        terms.objective,
+        jnp.max(relative, initial=0.0),
+        gap,
+        steps,
+        status,
+    )
