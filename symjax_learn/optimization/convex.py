@@ -3,8 +3,8 @@
 Newton's method with exact derivatives of ℓ, in passes over chunks of rows; knows features, losses and
 penalties, no groups and no spaces. With ℓ = (y − f)² this is ridge regression.
 
-Each step solves (H + τ S)δ = −∇ with S the mean squares of the columns, and is taken where the objective
-falls enough; else τ grows. It falls back to 0 near the minimum, where the method is Newton's.
+Each step solves Hδ = −∇. Where the objective does not fall enough, the best of a few shares of the step is
+taken; where none helps, or H has no inverse, (H + τS)δ = −∇ with S the mean squares of the columns.
 """
 
 import math
@@ -26,6 +26,8 @@ Loss = Callable[[Any, Any], Any]
 
 # τ rises and falls by this factor, from this share of the mean curvature of the loss.
 _FACTOR, _FIRST_DAMPING, _MOST_DAMPING = 10.0, 1e-2, 1e15
+# Shares of a step to choose from where the whole of it does not lower the objective.
+_SHARES = tuple(0.25**i for i in range(1, 13))
 # The share of the predicted decrease that a step must bring.
 _LEAST_DECREASE = 1e-4
 # By how much the rounding of a quantile loss shrinks from one problem to the next.
@@ -129,6 +131,12 @@ class Terms(NamedTuple):
     size: Float[Array, ""]
     concave: Float[Array, ""]
 
+    @property
+    def correlations(self) -> Float[Array, "t k"]:
+        """|∇| relative to the root mean squares of the columns and of ℓ': 0 at the minimum."""
+        scale = jnp.sqrt(self.squares[:, None] * self.slopes)
+        return jnp.abs(self.gradient) / jnp.where(scale > 0, scale, 1.0)
+
 
 def solve_convex(
     rows: Rows,
@@ -202,7 +210,10 @@ def _solve_quantile(problem: Problem, max_steps: int, tolerance: float) -> Conve
 
     def advance(state: Any) -> Any:
         theta, width, _, _, steps, _ = state
-        width = width * _SHRINKAGE
+        # Samples at the kink stay there: θ is linear in the width while they are the same.
+        less = width * _SHRINKAGE
+        at = jax.jvp(lambda width: _carried(rounded(width), theta), (width,), (less - width,))
+        theta, width = jnp.where(steps > 0, at[0] + at[1], theta), less
         theta, terms, more, converged = _newton(rounded(width), theta, max_steps - steps, tolerance)
         objective, gap = objective_and_gap(theta, width)
         gap = gap + jnp.sum(jnp.abs(terms.gradient * theta))
@@ -324,10 +335,32 @@ def _factor(hessian: Float[Array, "p p"]) -> Factor:
     return Factor(jnp.linalg.cholesky(unit + shift * jnp.eye(p, dtype=hessian.dtype)), scale)
 
 
+def _least_share(problem: Problem, theta: Array, step: Array) -> tuple[Array, Array]:
+    """The share of a step that lowers the objective most, of a few below one, and its value."""
+    shares = jnp.asarray(_SHARES, theta.dtype)
+
+    def of(x: Array, y: Array, w: Array) -> Array:
+        predictions, moves = jnp.split(x @ jnp.concatenate([theta, step], axis=1), 2, axis=1)
+
+        def total(share: Array) -> Array:
+            values = jax.vmap(problem.value)(y, predictions + share * moves)
+            return jnp.sum(jnp.where(w > 0, w * values, 0.0))
+
+        return jax.lax.map(total, shares)
+
+    ridge = _ridge(problem, len(theta))[:, None]
+    moved = theta[None] + shares[:, None, None] * step[None]
+    values = problem.sums(of) + jnp.sum(ridge[None] * moved**2, axis=(1, 2))
+    values = jnp.where(jnp.isfinite(values), values, jnp.inf)
+    best = jnp.argmin(values)
+    return shares[best], values[best]
+
+
 class _State(NamedTuple):
     theta: Float[Array, "t k"]
     terms: Terms
     damping: Float[Array, ""]
+    share: Float[Array, ""]
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
 
@@ -338,35 +371,43 @@ def _newton(
     """The last θ with its terms, the number of steps, and whether the last was small enough."""
     first = _terms(problem, start, jnp.zeros_like(start))
     dtype, (t, k) = start.dtype, start.shape
-    eps = jnp.finfo(dtype).eps
+    one, zero = jnp.ones((), dtype), jnp.zeros((), dtype)
     # How far predictions go in one step by themselves: the size of a problem whose solution is zero.
     curved = first.curvature > 0
     natural = jnp.where(curved, first.slopes / jnp.where(curved, first.curvature, 1.0) ** 2, 0.0)
 
     def advance(state: _State) -> _State:
-        terms, damping = state.terms, state.damping
+        theta, terms, damping, share = state.theta, state.terms, state.damping, state.share
         damped = terms.hessian + damping * jnp.diag(jnp.repeat(terms.squares, k))
-        step = -_factor(damped).solve(terms.gradient.reshape(t * k, 1)).reshape(t, k)
-        step = jnp.where(jnp.all(jnp.isfinite(step)), step, 0.0)
-        trial = _terms(problem, state.theta + step, step)
+        whole, bounded = _direction(damped, terms)
+        step = share * whole
+        trial = _terms(problem, theta + step, step)
         predicted = jnp.sum(terms.gradient * step)
-        slack = 8 * eps * (jnp.abs(terms.objective) + jnp.abs(trial.objective))
-        still = jnp.any(step != 0) | jnp.all(terms.gradient == 0)
+        slack = 8 * jnp.finfo(dtype).eps * (jnp.abs(terms.objective) + jnp.abs(trial.objective))
         finite = jnp.isfinite(trial.objective) & jnp.all(jnp.isfinite(trial.gradient))
         enough = trial.objective <= terms.objective + _LEAST_DECREASE * predicted + slack
-        taken = still & finite & enough
+        taken = bounded & finite & enough
+
+        # A direction that is none, or of which no share helps, is damped.
+        part, value = jax.lax.cond(
+            taken | ~bounded, lambda: (one, jnp.inf * one), lambda: _least_share(problem, theta, whole)
+        )
+        helps = value < terms.objective + _LEAST_DECREASE * part * jnp.sum(terms.gradient * whole)
         unit = jnp.where(terms.curvature > 0, terms.curvature, 1.0)
         more = jnp.maximum(_FACTOR * damping, _FIRST_DAMPING * unit)
-        less = jnp.where(damping > _FIRST_DAMPING * unit, damping / _FACTOR, 0.0)
-        # What the step would have been without damping.
+        small = (damping <= _FIRST_DAMPING * unit) & (terms.curvature > 0)
+        less = jnp.where(small, 0.0, damping / _FACTOR)
+        # What the step would have been, whole and without damping.
         reach = jnp.sqrt(trial.moved) * (terms.curvature + damping)
-        limit = tolerance * jnp.sqrt(jnp.maximum(trial.size, natural)) * terms.curvature
+        limit = tolerance * jnp.sqrt(jnp.maximum(trial.size, natural)) * terms.curvature * share
+        sure = (terms.curvature > 0) | (jnp.max(trial.correlations) <= tolerance)
         return _State(
-            jnp.where(taken, state.theta + step, state.theta),
+            jnp.where(taken, theta + step, theta),
             jax.tree.map(lambda new, old: jnp.where(taken, new, old), trial, terms),
-            jnp.where(taken, less, more),
+            jnp.where(taken, less, jnp.where(helps, damping, more)),
+            jnp.where(~taken & helps, part, one),
             state.steps + 1,
-            taken & (reach <= limit),
+            taken & sure & (reach <= limit),
         )
 
     def unfinished(state: _State) -> Array:
@@ -374,11 +415,19 @@ def _newton(
         whole = jnp.isfinite(state.terms.objective)
         return ~state.converged & (state.steps < max_steps) & going & whole
 
-    state = _State(
-        start, first, jnp.zeros((), dtype), jnp.zeros((), jnp.int32), jnp.asarray(False)
-    )
+    state = _State(start, first, zero, one, jnp.zeros((), jnp.int32), jnp.asarray(False))
     last = jax.lax.while_loop(unfinished, advance, state)
     return last.theta, last.terms, last.steps, last.converged
+
+
+def _direction(hessian: Float[Array, "p p"], terms: Terms) -> tuple[Array, Array]:
+    """−H⁻¹∇, and whether there is such a direction."""
+    factor, gradient = _factor(hessian), terms.gradient
+    step = -factor.solve(gradient.reshape(-1, 1)).reshape(gradient.shape)
+    rounding = 100 * jnp.finfo(gradient.dtype).eps
+    steep = (factor.scale == 0) & (terms.correlations.reshape(-1) > rounding)
+    bounded = jnp.all(jnp.isfinite(step)) & ~jnp.any(steep)
+    return jnp.where(bounded, step, 0.0), bounded
 
 
 @eqx.filter_custom_jvp
@@ -413,10 +462,10 @@ def _solution(
     free, _ = _widths(problem)
     dtype, p = theta.dtype, theta.size
     eps, penalty = jnp.finfo(dtype).eps, problem.penalty
-    scale = jnp.sqrt(terms.squares[:, None] * terms.slopes)
-    relative = jnp.abs(terms.gradient) / jnp.where(scale > 0, scale, 1.0)
     pivot = _factor(terms.hessian).pivot
     singular = ~(pivot > 100 * p * eps)
+    if isinstance(problem.loss, SmoothQuantile):  # whose curvature is of the few samples at a kink
+        singular = singular & (penalty == 0)
     status = jnp.where(singular, Status.ill_conditioned, Status.ok)
     status = jnp.where(singular & (penalty == 0), Status.rank_deficient, status)
     status = jnp.where(converged, status, Status.not_converged)
@@ -429,7 +478,7 @@ def _solution(
         theta[:free],
         theta[free:],
         terms.objective,
-        jnp.max(relative, initial=0.0),
+        jnp.max(terms.correlations, initial=0.0),
         gap,
         steps,
         status,

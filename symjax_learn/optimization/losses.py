@@ -59,7 +59,7 @@ class Multinomial(AbstractLoss):
 
     def __call__(self, target: Any, prediction: Any) -> Array:
         """log Σ_k e^{f_k} − f_y."""
-        own = jnp.arange(self.num_classes) == target.astype(jnp.int32)
+        own = jnp.arange(self.num_classes, dtype=jnp.int32) == target.astype(jnp.int32)
         return jax.nn.logsumexp(prediction) - jnp.sum(jnp.where(own, prediction, 0.0))
 
     def check(self, targets: Float[np.ndarray, "n o"]) -> None:
