@@ -67,7 +67,9 @@ from symjax_learn.invariants.symmetric_tables import (
     PowerSumProducts,
     SymmetricPolynomials,
 )
+from symjax_learn.learning.convex import ConvexModel, ConvexReport
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
+from symjax_learn.optimization.losses import Huber, Logistic, Multinomial, Poisson, Quantile, Squared
 
 FORMAT = "symjax_learn.model"
 VERSION = 2
@@ -86,6 +88,8 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Certificate,
     CharacterKernels,
     Characters,
+    ConvexModel,
+    ConvexReport,
     CosineKernels,
     CosineProducts,
     CoupledFunctions,
@@ -101,6 +105,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Grassmannian,
     HermiteKernels,
     HermiteProducts,
+    Huber,
     Hypercube,
     InvariantBasis,
     KernelModel,
@@ -108,11 +113,13 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Labels,
     LieGroup,
     LinearCombinations,
+    Logistic,
     MatrixGroup,
     Mesh,
     Motif,
     MotifFunctions,
     Motifs,
+    Multinomial,
     MultisetFunctions,
     Multisets,
     Operation,
@@ -121,11 +128,13 @@ _CONSTRUCTORS: tuple[type, ...] = (
     PlaneWaveKernels,
     PlaneWaveSums,
     PointProducts,
+    Poisson,
     PowerSumProducts,
     Precise,
     Product,
     ProductGroup,
     ProductKernels,
+    Quantile,
     Report,
     RotationGroup,
     RotationKernels,
@@ -140,6 +149,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SpectralModel,
     Sphere,
     SphericalHarmonics,
+    Squared,
     Step,
     Stiefel,
     SymmetricPolynomials,
@@ -172,7 +182,7 @@ _MAX_DECIMAL_BITS = 4096
 
 
 # What is stored by itself.
-Stored = SpectralModel | KernelModel | InvariantBasis
+Stored = SpectralModel | ConvexModel | KernelModel | InvariantBasis
 
 
 def save(path: str | os.PathLike[str], model: Stored) -> None:
@@ -268,7 +278,7 @@ def _is_whole(model: Any) -> bool:
     match model:
         case KernelModel():
             return model.coefficients.shape[0] == len(model.centers)
-        case SpectralModel():
+        case SpectralModel() | ConvexModel():
             return model.coefficients.shape[0] == model.basis.num_functions
         case InvariantBasis():
             return model.eigenvalues.shape == (model.num_functions,)

@@ -22,7 +22,13 @@ from symjax_learn.learning.model import (
     spectral_values,
     working_dtype,
 )
-from symjax_learn.learning.spectral import KeptRows, KnownFunctions, WeightedRows, padded_length, padded_rows
+from symjax_learn.learning.spectral import (
+    KeptRows,
+    KnownFunctions,
+    WeightedRows,
+    padded_length,
+    padded_rows,
+)
 from symjax_learn.optimization.convex import ConvexSolution, Loss, solve_convex
 from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial
 from symjax_learn.optimization.quadratic import num_chunks_for
@@ -111,7 +117,7 @@ def fit_convex(
     intercept: bool = True,
     weights: AnyArray | None = None,
     mask: AnyArray | None = None,
-    max_steps: int = 100,
+    max_steps: int = 200,
     tolerance: float | None = None,
     throw: bool = True,
     memory_limit: int = MEMORY_LIMIT,
@@ -214,8 +220,8 @@ def fit_convex(
             target_shape,
             shape,
             bool(intercept),
-            steps,
-            tolerance,
+            jnp.asarray(steps, jnp.int32),
+            None if tolerance is None else jnp.asarray(tolerance),
         )
     if throw:
         _raise_unless_ok(report)
@@ -276,8 +282,8 @@ def _fit(
     target_shape: tuple[int, ...],
     shape: tuple[int, ...],
     intercept: bool,
-    max_steps: int,
-    tolerance: float | None,
+    max_steps: Array,
+    tolerance: Array | None,
 ) -> tuple[Array, Array, ConvexReport]:
     dtype = working_dtype(x.dtype)
     kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
@@ -296,8 +302,8 @@ def _fit(
         scale,
         None,
     )
-    if tolerance is None:
-        tolerance = float(jnp.finfo(dtype).eps) ** 0.5
+    rounding = jnp.asarray(jnp.finfo(dtype).eps, dtype)
+    limit = jnp.sqrt(rounding) if tolerance is None else tolerance.astype(dtype)
 
     def solved(rows: WeightedRows | KeptRows | _Column) -> ConvexSolution:
         return solve_convex(
@@ -309,7 +315,7 @@ def _fit(
             target_shape,
             shape,
             max_steps=max_steps,
-            tolerance=tolerance,
+            tolerance=limit,
         )
 
     with jax.default_matmul_precision("highest"):

@@ -133,7 +133,9 @@ def fit_ridge(
     fewest = _FEWEST_ROWS if slopes is None else max(1, _FEWEST_ROWS // (1 + slopes[0].shape[1]))
     length = padded_length(n, fewest)
     rows = (points, data.y, sample_weights, None if slopes is None else slopes[0])
-    x_rows, y_rows, w_rows, slope_rows = jax.tree.map(lambda array: padded_rows(array, length, traced), rows)
+    x_rows, y_rows, w_rows, slope_rows = jax.tree.map(
+        lambda array: padded_rows(array, length, traced), rows
+    )
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
             functions,

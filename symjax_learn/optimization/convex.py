@@ -31,7 +31,7 @@ _SHARES = tuple(0.25**i for i in range(1, 13))
 # The share of the predicted decrease that a step must bring.
 _LEAST_DECREASE = 1e-4
 # By how much the rounding of a quantile loss shrinks from one problem to the next.
-_SHRINKAGE = 0.1
+_SHRINKAGE = 0.25
 
 
 class ConvexSolution(NamedTuple):
@@ -147,8 +147,8 @@ def solve_convex(
     target_shape: tuple[int, ...],
     shape: tuple[int, ...],
     *,
-    max_steps: int,
-    tolerance: float,
+    max_steps: Int[Array, ""],
+    tolerance: Float[Array, ""],
 ) -> ConvexSolution:
     """Minimize, by Newton's method.
 
@@ -180,7 +180,7 @@ def solve_convex(
     return _solution(problem, theta, terms, jnp.full((), jnp.nan, penalty.dtype), steps, converged)
 
 
-def _solve_quantile(problem: Problem, max_steps: int, tolerance: float) -> ConvexSolution:
+def _solve_quantile(problem: Problem, max_steps: Array, tolerance: Array) -> ConvexSolution:
     """Newton's method on the rounded losses of widths h, h/10, …, until the gap is small.
 
     At the minimum of the rounded problem its slopes a are feasible for the dual of the sharp one, whose
@@ -226,16 +226,21 @@ def _solve_quantile(problem: Problem, max_steps: int, tolerance: float) -> Conve
         return ~done & (steps < max_steps) & (width > jnp.finfo(dtype).tiny)
 
     scale = objective_and_gap(start, jnp.ones((), dtype))[0]
-    scale = jnp.where(scale > 0, 10 * scale, 1.0)
+    scale = jnp.where(scale > 0, 40 * scale, 1.0)
     zero = jnp.zeros((), dtype)
     state = (start, scale, zero, zero, jnp.zeros((), jnp.int32), jnp.asarray(False))
     theta, width, total, gap, steps, done = jax.lax.while_loop(unfinished, advance, state)
     last = eqx.tree_at(lambda p: p.loss, problem, SmoothQuantile(level, width))
     theta = _carried(last, theta)
-    solution = _solution(last, theta, _terms(rounded(width), jax.lax.stop_gradient(theta), jnp.zeros_like(theta)), gap, steps, done)
+    solution = _solution(
+        last,
+        theta,
+        _terms(rounded(width), jax.lax.stop_gradient(theta), jnp.zeros_like(theta)),
+        gap,
+        steps,
+        done,
+    )
     return solution._replace(objective=total)
-
-
 
 
 def _fixed(problem: Problem) -> Problem:
@@ -316,7 +321,9 @@ class Factor(NamedTuple):
     @property
     def pivot(self) -> Float[Array, ""]:
         """The least share of a column of H that no other columns explain; NaN if H is indefinite."""
-        return jnp.where(jnp.all(self.scale > 0), jnp.min(jnp.diagonal(self.triangle), initial=1.0) ** 2, 0)
+        return jnp.where(
+            jnp.all(self.scale > 0), jnp.min(jnp.diagonal(self.triangle), initial=1.0) ** 2, 0
+        )
 
     def solve(self, right: Float[Array, "p o"]) -> Float[Array, "p o"]:
         """H⁻¹ B."""
@@ -363,18 +370,19 @@ class _State(NamedTuple):
     share: Float[Array, ""]
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
+    natural: Float[Array, ""]
 
 
 def _newton(
-    problem: Problem, start: Float[Array, "t k"], max_steps: Int[Array, ""] | int, tolerance: float
+    problem: Problem, start: Float[Array, "t k"], max_steps: Array, tolerance: Array
 ) -> tuple[Array, Terms, Array, Array]:
     """The last θ with its terms, the number of steps, and whether the last was small enough."""
-    first = _terms(problem, start, jnp.zeros_like(start))
     dtype, (t, k) = start.dtype, start.shape
     one, zero = jnp.ones((), dtype), jnp.zeros((), dtype)
-    # How far predictions go in one step by themselves: the size of a problem whose solution is zero.
-    curved = first.curvature > 0
-    natural = jnp.where(curved, first.slopes / jnp.where(curved, first.curvature, 1.0) ** 2, 0.0)
+    # Nothing is known before the first pass, which no step precedes: so a pass is compiled once.
+    shapes = jax.eval_shape(lambda: _terms(problem, start, start))
+    unknown = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    unknown = unknown._replace(objective=jnp.inf * one)
 
     def advance(state: _State) -> _State:
         theta, terms, damping, share = state.theta, state.terms, state.damping, state.share
@@ -399,6 +407,10 @@ def _newton(
         less = jnp.where(small, 0.0, damping / _FACTOR)
         # What the step would have been, whole and without damping.
         reach = jnp.sqrt(trial.moved) * (terms.curvature + damping)
+        # How far predictions go by themselves is the size of a problem whose solution is zero.
+        curved = trial.curvature > 0
+        ratio = trial.slopes / jnp.where(curved, trial.curvature, 1.0) ** 2
+        natural = jnp.where(state.steps < 0, jnp.where(curved, ratio, 0.0), state.natural)
         limit = tolerance * jnp.sqrt(jnp.maximum(trial.size, natural)) * terms.curvature * share
         sure = (terms.curvature > 0) | (jnp.max(trial.correlations) <= tolerance)
         return _State(
@@ -408,14 +420,16 @@ def _newton(
             jnp.where(~taken & helps, part, one),
             state.steps + 1,
             taken & sure & (reach <= limit),
+            natural,
         )
 
     def unfinished(state: _State) -> Array:
         going = state.damping <= _MOST_DAMPING * jnp.maximum(state.terms.curvature, 1.0)
-        whole = jnp.isfinite(state.terms.objective)
+        whole = jnp.isfinite(state.terms.objective) | (state.steps < 0)
         return ~state.converged & (state.steps < max_steps) & going & whole
 
-    state = _State(start, first, zero, one, jnp.zeros((), jnp.int32), jnp.asarray(False))
+    before = jnp.full((), -1, jnp.int32)
+    state = _State(start, unknown, zero, one, before, jnp.asarray(False), zero)
     last = jax.lax.while_loop(unfinished, advance, state)
     return last.theta, last.terms, last.steps, last.converged
 

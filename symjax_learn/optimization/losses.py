@@ -44,7 +44,7 @@ class Logistic(AbstractLoss):
     """See :data:`logistic`."""
 
     def __call__(self, target: Any, prediction: Any) -> Array:
-        """log(1 + e^f) − y f."""
+        """The sum of log(1 + e^f) − y f."""
         return jnp.sum(jax.nn.softplus(prediction) - target * prediction)
 
     def check(self, targets: Float[np.ndarray, "n o"]) -> None:
@@ -58,7 +58,7 @@ class Multinomial(AbstractLoss):
     num_classes: int = eqx.field(static=True)
 
     def __call__(self, target: Any, prediction: Any) -> Array:
-        """log Σ_k e^{f_k} − f_y."""
+        """The value log Σ_k e^{f_k} − f_y."""
         own = jnp.arange(self.num_classes, dtype=jnp.int32) == target.astype(jnp.int32)
         return jax.nn.logsumexp(prediction) - jnp.sum(jnp.where(own, prediction, 0.0))
 
@@ -105,7 +105,7 @@ class Quantile(AbstractLoss):
     level: float | Array
 
     def __call__(self, target: Any, prediction: Any) -> Array:
-        """max(q r, (q − 1) r), r = y − f."""
+        """The sum of max(q r, (q − 1) r), r = y − f."""
         residual = target - prediction
         level = jnp.asarray(self.level).astype(jnp.result_type(residual))
         return jnp.sum(jnp.maximum(level * residual, (level - 1) * residual))
@@ -147,7 +147,7 @@ poisson = Poisson()
 
 
 def multinomial(num_classes: int) -> Multinomial:
-    """log Σ_k e^{f_k} − f_y of labels y = 0, …, K − 1: K logits, which sum to zero in a fit.
+    """The loss log Σ_k e^{f_k} − f_y of labels y = 0, …, K − 1: K logits, which a fit makes sum to zero.
 
     Args:
         num_classes: K ≥ 2.
@@ -175,7 +175,7 @@ def huber(delta: float | Array) -> Huber:
 
 
 def quantile(level: float | Array) -> Quantile:
-    """max(q(y − f), (q − 1)(y − f)), the pinball loss: f is the quantile of y at level q.
+    """The pinball loss max(q(y − f), (q − 1)(y − f)): f is the quantile of y at level q.
 
     Args:
         level: 0 < q < 1.
