@@ -1,7 +1,7 @@
 """Fits of any convex loss on a spectral basis."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -29,8 +29,10 @@ from symjax_learn.learning.spectral import (
     padded_length,
     padded_rows,
 )
-from symjax_learn.optimization.convex import ConvexSolution, Loss, solve_convex
-from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial
+from symjax_learn.optimization.convex import ConvexSolution, solve_convex
+from symjax_learn.optimization.group_lasso import solve_group_lasso
+from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial, Quantile
+from symjax_learn.optimization.problem import Loss
 from symjax_learn.optimization.quadratic import num_chunks_for
 from symjax_learn.optimization.solution import MESSAGES, Status
 
@@ -113,6 +115,7 @@ def fit_convex(
     *,
     loss: Loss,
     penalty: float | Array,
+    regularizer: Literal["ridge", "group_lasso"] = "ridge",
     spectrum: Spectrum = _DEFAULT_SPECTRUM,
     intercept: bool = True,
     weights: AnyArray | None = None,
@@ -124,7 +127,9 @@ def fit_convex(
 ) -> ConvexModel:
     """A convex loss on a basis: min over c of (1/n) Σ_i w_i ℓ(y_i, φ(x_i)c) + η Σ_j |c_j|²/μ(λ_j).
 
-    With ``losses.squared`` this is :func:`fit_ridge`. On an invariant basis the model is exactly
+    With ``losses.squared`` this is :func:`fit_ridge`. With ``regularizer="group_lasso"`` the penalty is
+    η Σ_λ √(m_λ/μ(λ)) |c_λ| over the eigenvalues, c_λ the coefficients of the m_λ functions of one of them:
+    whole eigenspaces leave the model. On an invariant basis the model is exactly
     invariant. Composes under ``jit``, ``vmap`` (targets, penalties, weights, seeds) and, for first
     derivatives, ``grad``, by the implicit function theorem; a sweep over data or penalties of one shape
     compiles once.
@@ -137,7 +142,8 @@ def fit_convex(
             ``losses.quantile(q)``, ``losses.squared``, each fitted for every output by itself; or any
             function ℓ(y, f) of one sample in JAX, convex in f, where y and f have the shape
             ``outputs``. Parameters to be differentiated are arrays of a module.
-        penalty: η ≥ 0.
+        penalty: η ≥ 0; of the group lasso > 0.
+        regularizer: ``"ridge"`` or ``"group_lasso"``, which takes every loss but a quantile loss.
         spectrum: μ, a function of the eigenvalues.
         intercept: leave the constant function unpenalized.
         weights: w ≥ 0 of each sample, ``(n,)``, scaled to mean 1.
@@ -194,6 +200,12 @@ def fit_convex(
     eta = checked_penalty(penalty, len(data.y))
     if eta is None:
         raise ValueError("penalty: 'loo' is of fit_ridge; give a finite number >= 0.")
+    if regularizer not in ("ridge", "group_lasso"):
+        raise ValueError(f"regularizer: expected 'ridge' or 'group_lasso' and got {regularizer!r}.")
+    if regularizer == "group_lasso" and isinstance(loss, Quantile):
+        raise ValueError(
+            "regularizer: 'group_lasso' needs a loss with a slope; use 'ridge', or losses.huber."
+        )
     steps = checked_count("max_steps", max_steps)
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance: expected a number between 0 and 1 and got {tolerance!r}.")
@@ -220,6 +232,7 @@ def fit_convex(
             target_shape,
             shape,
             bool(intercept),
+            _levels(basis.eigenvalues)[int(intercept) :] if regularizer == "group_lasso" else None,
             jnp.asarray(steps, jnp.int32),
             None if tolerance is None else jnp.asarray(tolerance),
         )
@@ -257,6 +270,13 @@ def _checked_loss(
     return target_shape, shape
 
 
+def _levels(eigenvalues: Array) -> Int[Array, " D"]:
+    """The number of each function's eigenspace: equal eigenvalues to relative 1e-9, or to rounding."""
+    relative = max(1e-9, 4 * float(jnp.finfo(eigenvalues.dtype).eps))
+    apart = jnp.diff(eigenvalues) > relative * jnp.abs(eigenvalues[1:])
+    return jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(apart, dtype=jnp.int32)])
+
+
 class _Column(eqx.Module):
     """Rows with one output."""
 
@@ -282,6 +302,7 @@ def _fit(
     target_shape: tuple[int, ...],
     shape: tuple[int, ...],
     intercept: bool,
+    groups: Array | None,
     max_steps: Array,
     tolerance: Array | None,
 ) -> tuple[Array, Array, ConvexReport]:
@@ -306,17 +327,11 @@ def _fit(
     limit = jnp.sqrt(rounding) if tolerance is None else tolerance.astype(dtype)
 
     def solved(rows: WeightedRows | KeptRows | _Column) -> ConvexSolution:
-        return solve_convex(
-            rows,
-            num_chunks,
-            num_samples,
-            penalty.astype(dtype),
-            loss,
-            target_shape,
-            shape,
-            max_steps=max_steps,
-            tolerance=limit,
-        )
+        problem = (penalty.astype(dtype), loss, target_shape, shape)
+        options = {"max_steps": max_steps, "tolerance": limit}
+        if groups is None:
+            return solve_convex(rows, num_chunks, num_samples, *problem, **options)
+        return solve_group_lasso(rows, num_chunks, num_samples, groups, *problem, **options)
 
     with jax.default_matmul_precision("highest"):
         if num_chunks * length * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES:

@@ -3,26 +3,31 @@
 Newton's method with exact derivatives of ℓ, in passes over chunks of rows; knows features, losses and
 penalties, no groups and no spaces. With ℓ = (y − f)² this is ridge regression.
 
-Each step solves Hδ = −∇. Where the objective does not fall enough, the best of a few shares of the step is
-taken; where none helps, or H has no inverse, (H + τS)δ = −∇ with S the mean squares of the columns.
+Each step solves Hδ = −∇. Where the objective does not fall enough, the best of a few shares of the step
+is taken; where none helps, or H has no inverse, (H + τS)δ = −∇ with S the mean squares of the columns.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
-from symjax_learn.optimization.losses import Multinomial, Quantile, SmoothQuantile
+from symjax_learn.optimization.losses import Quantile, SmoothQuantile
+from symjax_learn.optimization.problem import (
+    Loss,
+    Problem,
+    Terms,
+    factor_of,
+    held,
+    ridge_of,
+    terms_at,
+    widths,
+)
 from symjax_learn.optimization.quadratic import Rows
 from symjax_learn.optimization.solution import Status
-
-# ℓ(y, f) of one sample.
-Loss = Callable[[Any, Any], Any]
 
 # τ rises and falls by this factor, from this share of the mean curvature of the loss.
 _FACTOR, _FIRST_DAMPING, _MOST_DAMPING = 10.0, 1e-2, 1e15
@@ -55,87 +60,6 @@ class ConvexSolution(NamedTuple):
     gap: Float[Array, ""]
     steps: Int[Array, ""]
     status: Int[Array, ""]
-
-
-class Problem(eqx.Module):
-    """One fit.
-
-    Attributes:
-        rows: the chunks of the rows.
-        penalty: η.
-        loss: ℓ.
-        num_samples: n, of the samples that are no padding.
-        num_chunks: of equal length.
-        target_shape: of one target y.
-        shape: of one prediction f, of k entries.
-    """
-
-    rows: Rows
-    penalty: Float[Array, ""]
-    loss: Loss
-    num_samples: Int[Array, ""]
-    num_chunks: int = eqx.field(static=True)
-    target_shape: tuple[int, ...] = eqx.field(static=True)
-    shape: tuple[int, ...] = eqx.field(static=True)
-
-    def value(self, target: Float[Array, " o"], prediction: Float[Array, " k"]) -> Array:
-        """ℓ of one sample of flat y and f."""
-        value = self.loss(target.reshape(self.target_shape), prediction.reshape(self.shape))
-        return jnp.asarray(value).astype(prediction.dtype)
-
-    def derivatives(
-        self, target: Float[Array, " o"], prediction: Float[Array, " k"]
-    ) -> tuple[Array, Array, Array]:
-        """ℓ, its gradient and its Hessian with respect to f."""
-        slope = jax.grad(lambda f: self.value(target, f))
-        return self.value(target, prediction), slope(prediction), jax.jacfwd(slope)(prediction)
-
-    def sums(self, of: Callable[[Array, Array, Array], Any]) -> Any:
-        """Σ over chunks of ``of(X, y, w)``, w = weights/n; a reverse pass evaluates chunks again."""
-        count = self.num_samples
-
-        def part(chunk: Array) -> Any:
-            free, penalized, y, weights = self.rows(chunk)
-            return of(jnp.concatenate([free, penalized], axis=1), y, weights / count.astype(y.dtype))
-
-        first = jnp.zeros((), jnp.int32)
-        if self.num_chunks == 1:
-            return part(first)
-        start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(part, first))
-        add = jax.checkpoint(lambda total, chunk: (jax.tree.map(jnp.add, total, part(chunk)), None))
-        return jax.lax.scan(add, start, jnp.arange(self.num_chunks, dtype=jnp.int32))[0]
-
-
-class Terms(NamedTuple):
-    """What one pass finds at θ, which a step δ led to.
-
-    Attributes:
-        objective: its value.
-        gradient: ``(t, k)``.
-        hessian: ``(t·k, t·k)``.
-        squares: mean squares of the columns.
-        slopes: mean square of ℓ'.
-        curvature: mean of ℓ'' over samples and predictions.
-        moved: mean square of δ in predictions.
-        size: mean square of the predictions.
-        concave: mean of the negative parts of ℓ'', along each prediction and along δ.
-    """
-
-    objective: Float[Array, ""]
-    gradient: Float[Array, "t k"]
-    hessian: Float[Array, "p p"]
-    squares: Float[Array, " t"]
-    slopes: Float[Array, ""]
-    curvature: Float[Array, ""]
-    moved: Float[Array, ""]
-    size: Float[Array, ""]
-    concave: Float[Array, ""]
-
-    @property
-    def correlations(self) -> Float[Array, "t k"]:
-        """|∇| relative to the root mean squares of the columns and of ℓ': 0 at the minimum."""
-        scale = jnp.sqrt(self.squares[:, None] * self.slopes)
-        return jnp.abs(self.gradient) / jnp.where(scale > 0, scale, 1.0)
 
 
 def solve_convex(
@@ -174,8 +98,8 @@ def solve_convex(
     problem = Problem(rows, penalty, loss, num_samples, num_chunks, target_shape, shape)
     if isinstance(loss, Quantile):
         return _solve_quantile(problem, max_steps, tolerance)
-    start = jnp.zeros((sum(_widths(problem)), math.prod(shape)), penalty.dtype)
-    theta, terms, steps, converged = _newton(_fixed(problem), start, max_steps, tolerance)
+    start = jnp.zeros((sum(widths(problem)), math.prod(shape)), penalty.dtype)
+    theta, terms, steps, converged = _newton(held(problem), start, max_steps, tolerance)
     theta = _carried(problem, theta)
     return _solution(problem, theta, terms, jnp.full((), jnp.nan, penalty.dtype), steps, converged)
 
@@ -189,9 +113,9 @@ def _solve_quantile(problem: Problem, max_steps: Array, tolerance: Array) -> Con
     assert isinstance(problem.loss, Quantile)
     dtype = problem.penalty.dtype
     level = jnp.asarray(problem.loss.level).astype(dtype)
-    free, penalized = _widths(problem)
+    free, penalized = widths(problem)
     start = jnp.zeros((free + penalized, 1), dtype)
-    fixed, level_held = _fixed(problem), jax.lax.stop_gradient(level)
+    fixed, level_held = held(problem), jax.lax.stop_gradient(level)
 
     def rounded(width: Array) -> Problem:
         smooth = SmoothQuantile(level_held, width)
@@ -235,111 +159,12 @@ def _solve_quantile(problem: Problem, max_steps: Array, tolerance: Array) -> Con
     solution = _solution(
         last,
         theta,
-        _terms(rounded(width), jax.lax.stop_gradient(theta), jnp.zeros_like(theta)),
+        terms_at(rounded(width), jax.lax.stop_gradient(theta), jnp.zeros_like(theta)),
         gap,
         steps,
         done,
     )
     return solution._replace(objective=total)
-
-
-def _fixed(problem: Problem) -> Problem:
-    """The same without derivatives, which no iteration carries."""
-    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
-    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
-
-
-def _widths(problem: Problem) -> tuple[int, int]:
-    """How many columns are free, and how many penalized."""
-    free, penalized, _, _ = jax.eval_shape(problem.rows, jnp.zeros((), jnp.int32))
-    return free.shape[1], penalized.shape[1]
-
-
-def _terms(problem: Problem, theta: Array, step: Array) -> Terms:
-    """One pass."""
-    t, k = theta.shape
-
-    def of(x: Array, y: Array, w: Array) -> Terms:
-        predictions, moves = jnp.split(x @ jnp.concatenate([theta, step], axis=1), 2, axis=1)
-        values, slopes, curvatures = jax.vmap(problem.derivatives)(y, predictions)
-        there = w > 0  # a weight of zero silences whatever the loss is
-        values = jnp.where(there, w * values, 0.0)
-        weighted = jnp.where(there[:, None], w[:, None] * slopes, 0.0)
-        curvatures = jnp.where(there[:, None, None], w[:, None, None] * curvatures, 0.0)
-        blocks = [
-            x.T @ (curvatures[:, i, :, None] * x[:, None, :]).reshape(len(x), k * t) for i in range(k)
-        ]
-        diagonal = jnp.einsum("ikk->ik", curvatures)
-        along = jnp.einsum("ik,ikl,il->i", moves, curvatures, moves)
-        concave = -jnp.minimum(jnp.sum(jnp.minimum(diagonal, 0.0)), 0.0)
-        concave_along = -jnp.sum(jnp.minimum(along, 0.0))
-        moved = w @ jnp.mean(moves**2, axis=1)
-        return Terms(
-            jnp.sum(values),
-            x.T @ weighted,
-            # (k, t, k, t) with the axes of one coefficient together.
-            jnp.stack(blocks, axis=1).reshape(t * k, k, t).mT.reshape(t * k, t * k),
-            w @ x**2,
-            jnp.sum(jnp.where(there[:, None], weighted * slopes, 0.0)) / k,
-            jnp.sum(diagonal) / k,
-            moved,
-            w @ jnp.mean(predictions**2, axis=1),
-            concave / k + jnp.where(moved > 0, concave_along / jnp.where(moved > 0, moved, 1.0), 0.0),
-        )
-
-    terms = problem.sums(of)
-    ridge = _ridge(problem, t)
-    objective, gradient, hessian = terms.objective, terms.gradient, terms.hessian
-    objective = objective + jnp.sum(ridge[:, None] * theta**2)
-    gradient = gradient + 2 * ridge[:, None] * theta
-    hessian = hessian + jnp.diag(jnp.repeat(2 * ridge, k))
-    if isinstance(problem.loss, Multinomial):
-        # Logits that all move together change nothing: those are chosen whose sum is zero.
-        total = terms.squares[:, None] / k * jnp.sum(theta, axis=1, keepdims=True)
-        objective = objective + jnp.sum(total * theta) / 2
-        gradient = gradient + total
-        hessian = hessian + jnp.kron(jnp.diag(terms.squares / k), jnp.ones((k, k), theta.dtype))
-    return terms._replace(objective=objective, gradient=gradient, hessian=hessian)
-
-
-def _ridge(problem: Problem, t: int) -> Float[Array, " t"]:
-    """η of the penalized columns, 0 of the free ones."""
-    return jnp.where(jnp.arange(t) >= _widths(problem)[0], problem.penalty, 0.0)
-
-
-class Factor(NamedTuple):
-    """H = S⁻¹ L Lᵀ S⁻¹ with S⁻² its diagonal.
-
-    Attributes:
-        triangle: L, of a matrix of unit diagonal.
-        scale: S.
-    """
-
-    triangle: Float[Array, "p p"]
-    scale: Float[Array, " p"]
-
-    @property
-    def pivot(self) -> Float[Array, ""]:
-        """The least share of a column of H that no other columns explain; NaN if H is indefinite."""
-        return jnp.where(
-            jnp.all(self.scale > 0), jnp.min(jnp.diagonal(self.triangle), initial=1.0) ** 2, 0
-        )
-
-    def solve(self, right: Float[Array, "p o"]) -> Float[Array, "p o"]:
-        """H⁻¹ B."""
-        scale = self.scale[:, None]
-        return scale * cho_solve((self.triangle, True), scale * right)
-
-
-def _factor(hessian: Float[Array, "p p"]) -> Factor:
-    """By Cholesky, with a unit of rounding on the diagonal, so that a singular matrix has a factor."""
-    p = len(hessian)
-    diagonal = jnp.diagonal(hessian)
-    positive = diagonal > 0
-    scale = jnp.where(positive, 1 / jnp.sqrt(jnp.where(positive, diagonal, 1.0)), 0.0)
-    unit = hessian * scale[:, None] * scale[None] + jnp.diag(jnp.where(positive, 0.0, 1.0))
-    shift = 2 * p * jnp.finfo(hessian.dtype).eps
-    return Factor(jnp.linalg.cholesky(unit + shift * jnp.eye(p, dtype=hessian.dtype)), scale)
 
 
 def _least_share(problem: Problem, theta: Array, step: Array) -> tuple[Array, Array]:
@@ -355,7 +180,7 @@ def _least_share(problem: Problem, theta: Array, step: Array) -> tuple[Array, Ar
 
         return jax.lax.map(total, shares)
 
-    ridge = _ridge(problem, len(theta))[:, None]
+    ridge = ridge_of(problem, len(theta))[:, None]
     moved = theta[None] + shares[:, None, None] * step[None]
     values = problem.sums(of) + jnp.sum(ridge[None] * moved**2, axis=(1, 2))
     values = jnp.where(jnp.isfinite(values), values, jnp.inf)
@@ -377,10 +202,10 @@ def _newton(
     problem: Problem, start: Float[Array, "t k"], max_steps: Array, tolerance: Array
 ) -> tuple[Array, Terms, Array, Array]:
     """The last θ with its terms, the number of steps, and whether the last was small enough."""
-    dtype, (t, k) = start.dtype, start.shape
+    dtype, k = start.dtype, start.shape[1]
     one, zero = jnp.ones((), dtype), jnp.zeros((), dtype)
     # Nothing is known before the first pass, which no step precedes: so a pass is compiled once.
-    shapes = jax.eval_shape(lambda: _terms(problem, start, start))
+    shapes = jax.eval_shape(lambda: terms_at(problem, start, start))
     unknown = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     unknown = unknown._replace(objective=jnp.inf * one)
 
@@ -389,7 +214,7 @@ def _newton(
         damped = terms.hessian + damping * jnp.diag(jnp.repeat(terms.squares, k))
         whole, bounded = _direction(damped, terms)
         step = share * whole
-        trial = _terms(problem, theta + step, step)
+        trial = terms_at(problem, theta + step, step)
         predicted = jnp.sum(terms.gradient * step)
         slack = 8 * jnp.finfo(dtype).eps * (jnp.abs(terms.objective) + jnp.abs(trial.objective))
         finite = jnp.isfinite(trial.objective) & jnp.all(jnp.isfinite(trial.gradient))
@@ -436,7 +261,7 @@ def _newton(
 
 def _direction(hessian: Float[Array, "p p"], terms: Terms) -> tuple[Array, Array]:
     """−H⁻¹∇, and whether there is such a direction."""
-    factor, gradient = _factor(hessian), terms.gradient
+    factor, gradient = factor_of(hessian), terms.gradient
     step = -factor.solve(gradient.reshape(-1, 1)).reshape(gradient.shape)
     rounding = 100 * jnp.finfo(gradient.dtype).eps
     steep = (factor.scale == 0) & (terms.correlations.reshape(-1) > rounding)
@@ -455,16 +280,9 @@ def _carried_jvp(primals: tuple[Problem, Array], tangents: tuple[Any, Any]) -> t
     """One Newton step from the minimizer carries its derivative: θ − H⁻¹∇(θ; problem), H fixed."""
     problem, theta = primals
     t, k = theta.shape
-    factor = _factor(_terms(problem, theta, jnp.zeros_like(theta)).hessian)
+    factor = factor_of(terms_at(problem, theta, jnp.zeros_like(theta)).hessian)
 
-    def gradient(problem: Problem) -> Array:
-        def of(x: Array, y: Array, w: Array) -> Array:
-            slopes = jax.vmap(jax.grad(problem.value, argnums=1))(y, x @ theta)
-            return x.T @ (w[:, None] * slopes)
-
-        return problem.sums(of) + 2 * _ridge(problem, t)[:, None] * theta
-
-    _, rate = eqx.filter_jvp(gradient, (problem,), (tangents[0],))
+    _, rate = eqx.filter_jvp(lambda problem: problem.gradient(theta), (problem,), (tangents[0],))
     return theta, -factor.solve(rate.reshape(t * k, 1)).reshape(t, k)
 
 
@@ -473,10 +291,10 @@ def _solution(
 ) -> ConvexSolution:
     """The record, with the status of what was found."""
     terms, gap = jax.lax.stop_gradient((terms, gap))
-    free, _ = _widths(problem)
+    free, _ = widths(problem)
     dtype, p = theta.dtype, theta.size
     eps, penalty = jnp.finfo(dtype).eps, problem.penalty
-    pivot = _factor(terms.hessian).pivot
+    pivot = factor_of(terms.hessian).pivot
     singular = ~(pivot > 100 * p * eps)
     if isinstance(problem.loss, SmoothQuantile):  # whose curvature is of the few samples at a kink
         singular = singular & (penalty == 0)
