@@ -66,6 +66,7 @@ from symjax_learn.learning import KernelModel as KernelModel
 from symjax_learn.learning import Report as Report
 from symjax_learn.learning import SpectralModel as SpectralModel
 from symjax_learn.learning import augment as augment
+from symjax_learn.learning import fit_bounded as fit_bounded
 from symjax_learn.learning import fit_convex as fit_convex
 from symjax_learn.learning import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning import fit_ridge as fit_ridge

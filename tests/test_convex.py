@@ -202,7 +202,7 @@ def test_labels_that_a_function_separates_are_told():
         (np.where(np.arange(N) == 7, np.nan, REALS), sj.losses.squared, r"y: row 7 is not finite"),
         (REALS, lambda y, f: jnp.stack([y, f]), r"loss: for a target of shape \(\).*one number"),
         (REALS, lambda y, f: jnp.cos(y - f), r"negative curvature.*not_convex"),
-        (REALS, sj.losses.huber(1e-3), r"stopped before its tolerance.*not_converged, after 3 steps"),
+        (COUNTS, sj.losses.poisson, r"stopped before its tolerance.*not_converged, after 3 steps"),
     ],
 )
 def test_what_a_loss_does_not_take_is_named(y, loss, message):
@@ -225,3 +225,69 @@ def test_arguments_are_checked(without_signature_checks):
         fit(REALS, sj.losses.squared, tolerance=0.0)
     with pytest.raises(TypeError, match=r"probabilities are of"):
         fit(REALS, sj.losses.squared).probabilities(X)
+
+
+@pytest.mark.parametrize("name", ["squared", "logistic"])
+@pytest.mark.parametrize("penalty", [1e-3, 3e-2])
+def test_the_group_lasso_satisfies_its_optimality_conditions(name, penalty):
+    """-∇_g = η √m_g c_g/|c_g| in eigenspaces that stay, |∇_g| <= η √m_g in those that leave."""
+    whole = sj.eigenbasis(SPACE, max_functions=21)
+    loss, y = getattr(sj.losses, name), {"squared": REALS, "logistic": LABELS}[name]
+    options = {"loss": loss, "penalty": penalty, "spectrum": SPECTRUM, "regularizer": "group_lasso"}
+    model = sj.fit_convex(whole, X, y, **options)
+    scale = np.sqrt(np.asarray(SPECTRUM(whole.eigenvalues), float))
+    columns = np.asarray(whole(X), float) * scale
+    theta, values = np.asarray(model.coefficients, float) / scale, np.asarray(model(X), float)
+    slopes = 2 * (values - y) if name == "squared" else 1 / (1 + np.exp(-values)) - y
+    gradient = columns.T @ slopes / N
+    levels = np.round(np.asarray(whole.eigenvalues) / SPACE.unit_eigenvalue).astype(int)
+    left = 0
+    assert abs(gradient[0]) < CLOSE
+    for level in sorted(set(levels) - {0}):
+        own = levels == level
+        size, limit = np.linalg.norm(theta[own]), penalty * np.sqrt(own.sum())
+        if size == 0:
+            left += 1
+            assert np.linalg.norm(gradient[own]) <= limit + CLOSE
+        else:
+            np.testing.assert_allclose(gradient[own], -limit * theta[own] / size, atol=10 * CLOSE)
+    assert left > 0 if penalty > 1e-2 else left < 5
+    with pytest.raises(ValueError, match=r"the penalty is negative or not finite|> 0"):
+        sj.fit_convex(whole, X, y, **(options | {"penalty": 0.0}))
+
+
+@pytest.mark.skipif(not X64, reason="finite differences of more digits than float32 has")
+def test_derivatives_of_the_group_lasso_are_those_of_finite_differences():
+    whole = sj.eigenbasis(SPACE, max_functions=21)
+
+    def outcome(z):
+        y, penalty = jnp.asarray(REALS) * (1 + z[0] * jnp.cos(jnp.arange(N))), 3e-2 * jnp.exp(z[1])
+        options = {"loss": sj.losses.squared, "regularizer": "group_lasso", "tolerance": 1e-13}
+        return jnp.sum(sj.fit_convex(whole, X, y, penalty=penalty, **options).coefficients ** 2)
+
+    compiled, step = jax.jit(jax.value_and_grad(outcome)), 1e-5
+    for slope, along in zip(compiled(jnp.zeros(2))[1], step * jnp.eye(2), strict=True):
+        expected = (compiled(along)[0] - compiled(-along)[0]) / (2 * step)
+        np.testing.assert_allclose(slope, expected, rtol=1e-5)
+
+
+def test_k_fold_chooses_the_penalty_of_the_least_held_out_loss():
+    model = fit(LABELS, sj.losses.logistic, penalty="kfold", folds=4)
+
+    def refitted(penalty):
+        total = 0.0
+        for fold in range(4):
+            kept = np.arange(N) % 4 != fold
+            options = {"loss": sj.losses.logistic, "penalty": penalty, "spectrum": SPECTRUM}
+            there = sj.fit_convex(BASIS, X[kept], LABELS[kept], **options)
+            logits, labels = np.asarray(there(X[~kept]), float), LABELS[~kept]
+            total += np.sum(np.logaddexp(0, logits) - labels * logits)
+        return total / N
+
+    chosen = float(model.penalty)
+    best = refitted(chosen)
+    np.testing.assert_allclose(model.report.heldout_loss, best, rtol=1e-6 if X64 else 1e-4)
+    for factor in (0.1**0.5, 10**0.5):
+        assert refitted(chosen * factor) >= best * (1 - 1e-6)
+    with pytest.raises(ValueError, match=r"folds: 5 folds need as many samples and there are 3"):
+        sj.fit_convex(BASIS, X[:3], REALS[:3], loss=sj.losses.squared)

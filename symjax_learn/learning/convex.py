@@ -30,10 +30,11 @@ from symjax_learn.learning.spectral import (
     padded_rows,
 )
 from symjax_learn.optimization.convex import ConvexSolution, solve_convex
+from symjax_learn.optimization.folds import choose_penalty
 from symjax_learn.optimization.group_lasso import solve_group_lasso
 from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial, Quantile
-from symjax_learn.optimization.problem import Loss
-from symjax_learn.optimization.quadratic import num_chunks_for
+from symjax_learn.optimization.problem import Loss, Problem
+from symjax_learn.optimization.quadratic import Rows, num_chunks_for
 from symjax_learn.optimization.solution import MESSAGES, Status
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
@@ -50,6 +51,7 @@ class ConvexReport(NamedTuple):
         residual: the largest entry of its gradient as a correlation between slopes of the loss and a
             function; 0 at the minimum.
         gap: how far the objective may be above its minimum, by duality; NaN but for quantile losses.
+        heldout_loss: mean loss of the samples, each by a fit to the other folds; NaN if none was made.
         steps: linear systems that were solved.
     """
 
@@ -57,6 +59,7 @@ class ConvexReport(NamedTuple):
     objective: Float[AnyArray, "..."]
     residual: Float[AnyArray, "..."]
     gap: Float[AnyArray, "..."]
+    heldout_loss: Float[AnyArray, "..."]
     steps: Int[AnyArray, "..."]
 
 
@@ -114,7 +117,8 @@ def fit_convex(
     y: AnyArray,
     *,
     loss: Loss,
-    penalty: float | Array,
+    penalty: float | Array | str = "kfold",
+    folds: int = 5,
     regularizer: Literal["ridge", "group_lasso"] = "ridge",
     spectrum: Spectrum = _DEFAULT_SPECTRUM,
     intercept: bool = True,
@@ -128,10 +132,11 @@ def fit_convex(
     """A convex loss on a basis: min over c of (1/n) Σ_i w_i ℓ(y_i, φ(x_i)c) + η Σ_j |c_j|²/μ(λ_j).
 
     With ``losses.squared`` this is :func:`fit_ridge`. With ``regularizer="group_lasso"`` the penalty is
-    η Σ_λ √(m_λ/μ(λ)) |c_λ| over the eigenvalues, c_λ the coefficients of the m_λ functions of one of them:
-    whole eigenspaces leave the model. On an invariant basis the model is exactly
+    η Σ_λ √(m_λ/μ(λ)) |c_λ| over the eigenvalues, c_λ the coefficients of the m_λ functions of one of
+    them: whole eigenspaces leave the model. On an invariant basis the model is exactly
     invariant. Composes under ``jit``, ``vmap`` (targets, penalties, weights, seeds) and, for first
-    derivatives, ``grad``, by the implicit function theorem; a sweep over data or penalties of one shape
+    derivatives, ``grad``, by the implicit function theorem (a penalty that k-fold chooses counts as
+    fixed); a sweep over data or penalties of one shape
     compiles once.
 
     Args:
@@ -142,7 +147,9 @@ def fit_convex(
             ``losses.quantile(q)``, ``losses.squared``, each fitted for every output by itself; or any
             function ℓ(y, f) of one sample in JAX, convex in f, where y and f have the shape
             ``outputs``. Parameters to be differentiated are arrays of a module.
-        penalty: η ≥ 0; of the group lasso > 0.
+        penalty: η ≥ 0, of the group lasso > 0; or ``"kfold"``: on a logarithmic grid that of the least
+            loss of each sample by a fit to the other folds.
+        folds: k; sample i is of fold i mod k, so that samples in an order should be shuffled before.
         regularizer: ``"ridge"`` or ``"group_lasso"``, which takes every loss but a quantile loss.
         spectrum: μ, a function of the eigenvalues.
         intercept: leave the constant function unpenalized.
@@ -166,7 +173,7 @@ def fit_convex(
 
     Cost: each of some ten Newton steps one pass of O(n·D²·k²), k entries of a prediction (1 unless the
     outputs are fitted together), and O(D³k³); features are kept if n × D entries fit a chunk, else
-    evaluated in each pass.
+    evaluated in each pass. k-fold: k fits for each of some twenty penalties.
 
     References:
         M. Díaz, D. Drusvyatskiy, J. Kendrick, R. Thomas, arXiv:2502.01886, for invariant kernels;
@@ -197,9 +204,14 @@ def fit_convex(
     )
     sample_weights = checked_weights(weights, data, values=throw)
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
-    eta = checked_penalty(penalty, len(data.y))
-    if eta is None:
-        raise ValueError("penalty: 'loo' is of fit_ridge; give a finite number >= 0.")
+    if isinstance(penalty, str) and penalty != "kfold":
+        raise ValueError(f"penalty: expected 'kfold' or one finite number >= 0 and got {penalty!r}.")
+    eta = None if isinstance(penalty, str) else checked_penalty(penalty, len(data.y))
+    num_folds = checked_count("folds", folds, 2)
+    if eta is None and len(data.y) < num_folds:
+        raise ValueError(
+            f"folds: {num_folds} folds need as many samples and there are {len(data.y)}; give a penalty."
+        )
     if regularizer not in ("ridge", "group_lasso"):
         raise ValueError(f"regularizer: expected 'ridge' or 'group_lasso' and got {regularizer!r}.")
     if regularizer == "group_lasso" and isinstance(loss, Quantile):
@@ -227,7 +239,8 @@ def fit_convex(
             y_rows,
             w_rows,
             jnp.asarray(n, jnp.int32),
-            jnp.asarray(eta),
+            None if eta is None else jnp.asarray(eta),
+            num_folds,
             loss,
             target_shape,
             shape,
@@ -237,7 +250,7 @@ def fit_convex(
             None if tolerance is None else jnp.asarray(tolerance),
         )
     if throw:
-        _raise_unless_ok(report)
+        raise_unless_good(report)
     outputs = (basis.num_functions, *(shape if isinstance(loss, Multinomial) else data.outputs))
     return ConvexModel(basis, coefficients.reshape(outputs), chosen, loss, report)
 
@@ -280,7 +293,7 @@ def _levels(eigenvalues: Array) -> Int[Array, " D"]:
 class _Column(eqx.Module):
     """Rows with one output."""
 
-    rows: WeightedRows | KeptRows
+    rows: Rows
     output: Int[Array, ""]
 
     def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
@@ -297,7 +310,8 @@ def _fit(
     y: Array,
     weights: Array,
     num_samples: Array,
-    penalty: Array,
+    penalty: Array | None,
+    folds: int,
     loss: Loss,
     target_shape: tuple[int, ...],
     shape: tuple[int, ...],
@@ -325,31 +339,52 @@ def _fit(
     )
     rounding = jnp.asarray(jnp.finfo(dtype).eps, dtype)
     limit = jnp.sqrt(rounding) if tolerance is None else tolerance.astype(dtype)
+    separate = y.shape[1] > 1 and isinstance(loss, AbstractLoss)
 
-    def solved(rows: WeightedRows | KeptRows | _Column) -> ConvexSolution:
-        problem = (penalty.astype(dtype), loss, target_shape, shape)
-        options = {"max_steps": max_steps, "tolerance": limit}
+    def solved(rows: Rows, penalty: Array, start: Array) -> ConvexSolution:
+        problem = (penalty, loss, target_shape, shape)
+        options = {"start": start, "max_steps": max_steps, "tolerance": limit}
         if groups is None:
             return solve_convex(rows, num_chunks, num_samples, *problem, **options)
         return solve_group_lasso(rows, num_chunks, num_samples, groups, *problem, **options)
 
+    def solved_all(rows: Rows, penalty: Array, start: Array) -> ConvexSolution:
+        if not separate:
+            return solved(rows, penalty, start)
+        columns = jnp.arange(y.shape[1], dtype=jnp.int32)
+        each = jax.vmap(lambda j, start: solved(_Column(rows, j), penalty, start), in_axes=(0, 1))
+        return _joined(each(columns, start[:, :, None]))
+
     with jax.default_matmul_precision("highest"):
         if num_chunks * length * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES:
             rows = KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
-        if y.shape[1] == 1 or not isinstance(loss, AbstractLoss):
-            solution = solved(rows)
+        num_predictions = y.shape[1] if separate else math.prod(shape)
+        start = jnp.zeros((functions.num_functions, num_predictions), dtype)
+        if penalty is None:
+            shapes = ((y.shape[1],),) * 2 if separate else (target_shape, shape)
+            whole = Problem(rows, jnp.zeros((), dtype), loss, num_samples, num_chunks, *shapes)
+
+            def theta_of(rows: Rows, penalty: Array, start: Array) -> Array:
+                solution = solved_all(rows, penalty, start)
+                return jnp.concatenate([solution.free, solution.coefficients])
+
+            sample_weights = jnp.where(
+                present, split_rows(weights.astype(dtype), num_chunks, length), 0.0
+            )
+            eta, left_out = choose_penalty(theta_of, whole, sample_weights, folds, groups)
         else:
-            columns = jnp.arange(y.shape[1], dtype=jnp.int32)
-            solution = _joined(jax.vmap(lambda output: solved(_Column(rows, output)))(columns))
+            eta, left_out = penalty.astype(dtype), jnp.full((), jnp.nan, dtype)
+        solution = solved_all(rows, eta, start)
     coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
     report = ConvexReport(
         solution.status,
         solution.objective.astype(x.dtype),
         solution.residual.astype(x.dtype),
         solution.gap.astype(x.dtype),
+        left_out.astype(x.dtype),
         solution.steps,
     )
-    return coefficients.astype(x.dtype), penalty.astype(x.dtype), report
+    return coefficients.astype(x.dtype), eta.astype(x.dtype), report
 
 
 def _joined(solutions: ConvexSolution) -> ConvexSolution:
@@ -365,7 +400,7 @@ def _joined(solutions: ConvexSolution) -> ConvexSolution:
     )
 
 
-def _raise_unless_ok(report: ConvexReport) -> None:
+def raise_unless_good(report: ConvexReport) -> None:
     """Raise for a status other than ``ok``; silent under a trace, where the status is the answer."""
     if is_traced(report):
         return

@@ -7,7 +7,6 @@ Each step solves Hδ = −∇. Where the objective does not fall enough, the bes
 is taken; where none helps, or H has no inverse, (H + τS)δ = −∇ with S the mean squares of the columns.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -71,6 +70,7 @@ def solve_convex(
     target_shape: tuple[int, ...],
     shape: tuple[int, ...],
     *,
+    start: Float[Array, "t k"],
     max_steps: Int[Array, ""],
     tolerance: Float[Array, ""],
 ) -> ConvexSolution:
@@ -88,6 +88,7 @@ def solve_convex(
             width that shrinks until the duality gap of the loss itself is small.
         target_shape: of one target.
         shape: of one prediction.
+        start: a first guess of b above c.
         max_steps: of all linear systems.
         tolerance: a step that moves the predictions by less, relative to themselves, is the last;
             the error that it leaves is of the order of its square. Of a quantile loss also the gap
@@ -97,14 +98,17 @@ def solve_convex(
     """
     problem = Problem(rows, penalty, loss, num_samples, num_chunks, target_shape, shape)
     if isinstance(loss, Quantile):
-        return _solve_quantile(problem, max_steps, tolerance)
-    start = jnp.zeros((sum(widths(problem)), math.prod(shape)), penalty.dtype)
-    theta, terms, steps, converged = _newton(held(problem), start, max_steps, tolerance)
+        return _solve_quantile(problem, start, max_steps, tolerance)
+    theta, terms, steps, converged = _newton(
+        held(problem), jax.lax.stop_gradient(start), max_steps, tolerance
+    )
     theta = _carried(problem, theta)
     return _solution(problem, theta, terms, jnp.full((), jnp.nan, penalty.dtype), steps, converged)
 
 
-def _solve_quantile(problem: Problem, max_steps: Array, tolerance: Array) -> ConvexSolution:
+def _solve_quantile(
+    problem: Problem, start: Array, max_steps: Array, tolerance: Array
+) -> ConvexSolution:
     """Newton's method on the rounded losses of widths h, h/10, …, until the gap is small.
 
     At the minimum of the rounded problem its slopes a are feasible for the dual of the sharp one, whose
@@ -113,8 +117,7 @@ def _solve_quantile(problem: Problem, max_steps: Array, tolerance: Array) -> Con
     assert isinstance(problem.loss, Quantile)
     dtype = problem.penalty.dtype
     level = jnp.asarray(problem.loss.level).astype(dtype)
-    free, penalized = widths(problem)
-    start = jnp.zeros((free + penalized, 1), dtype)
+    free, _ = widths(problem)
     fixed, level_held = held(problem), jax.lax.stop_gradient(level)
 
     def rounded(width: Array) -> Problem:
@@ -149,7 +152,7 @@ def _solve_quantile(problem: Problem, max_steps: Array, tolerance: Array) -> Con
         _, width, _, _, steps, done = state
         return ~done & (steps < max_steps) & (width > jnp.finfo(dtype).tiny)
 
-    scale = objective_and_gap(start, jnp.ones((), dtype))[0]
+    scale = objective_and_gap(jnp.zeros_like(start), jnp.ones((), dtype))[0]
     scale = jnp.where(scale > 0, 40 * scale, 1.0)
     zero = jnp.zeros((), dtype)
     state = (start, scale, zero, zero, jnp.zeros((), jnp.int32), jnp.asarray(False))

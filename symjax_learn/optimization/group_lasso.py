@@ -1,17 +1,16 @@
-"""Group lasso: min over b, c of (1/n) Σ_i w_i ℓ(y_i, F_i b + A_i c) + η Σ_g √m_g |c_g|, c_g of m_g columns.
+"""Group lasso: min over b, c of (1/n) Σ_i w_i ℓ(y_i, F_i b + A_i c) + η Σ_g √m_g |c_g|.
 
-Proximal Newton steps: a pass gives the quadratic model of the loss, and accelerated proximal steps (FISTA
-with restarts) minimize that model plus the penalty, without the data. Groups that leave are zero exactly.
+c_g are the coefficients of the m_g columns of a group. Proximal Newton steps: a pass gives the quadratic
+model of the loss, and accelerated proximal steps (FISTA with restarts) minimize that model plus the
+penalty, without the data. Groups that leave are zero exactly.
 """
 
-import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from symjax_learn.optimization.convex import ConvexSolution
 from symjax_learn.optimization.problem import Loss, Problem, Terms, factor_of, held, terms_at, widths
@@ -91,6 +90,7 @@ def solve_group_lasso(
     target_shape: tuple[int, ...],
     shape: tuple[int, ...],
     *,
+    start: Float[Array, "t k"],
     max_steps: Int[Array, ""],
     tolerance: Float[Array, ""],
 ) -> ConvexSolution:
@@ -108,6 +108,7 @@ def solve_group_lasso(
         loss: ℓ, twice differentiable almost everywhere.
         target_shape: of one target.
         shape: of one prediction.
+        start: a first guess of b above c.
         max_steps: passes over the rows at most.
         tolerance: of the optimality conditions, relative to the root mean squares of each group's
             columns and of the slopes of the loss; the solution's ``residual``.
@@ -119,7 +120,7 @@ def solve_group_lasso(
     free, _ = widths(problem)
     regularizer = _Penalty(groups, penalty, free)
     fixed, fixed_regularizer = held(problem), held(regularizer)
-    start = jnp.zeros((sum(widths(problem)), math.prod(shape)), penalty.dtype)
+    start = jax.lax.stop_gradient(start)
     state = _proximal_newton(fixed, fixed_regularizer, start, max_steps, tolerance)
     theta = _carried((problem, regularizer), state.theta)
     terms = state.terms

@@ -64,6 +64,14 @@ class Problem(eqx.Module):
         add = jax.checkpoint(lambda total, chunk: (jax.tree.map(jnp.add, total, part(chunk)), None))
         return jax.lax.scan(add, start, jnp.arange(self.num_chunks, dtype=jnp.int32))[0]
 
+    def mean_loss(self, theta: Float[Array, "t k"]) -> Float[Array, ""]:
+        """(1/n) Σ w ℓ."""
+
+        def of(x: Array, y: Array, w: Array) -> Array:
+            return jnp.sum(jnp.where(w > 0, w * jax.vmap(self.value)(y, x @ theta), 0.0))
+
+        return self.sums(of)
+
     def gradient(self, theta: Float[Array, "t k"]) -> Float[Array, "t k"]:
         """∇ at θ in a pass of its own, which can be differentiated."""
 

@@ -22,6 +22,7 @@ class Status(enum.IntEnum):
     bad_penalty = 4
     not_converged = 5
     not_convex = 6
+    infeasible = 7
 
 
 MESSAGES = {
@@ -31,8 +32,7 @@ MESSAGES = {
         "give a positive penalty, more samples or fewer functions."
     ),
     Status.ill_conditioned: (
-        "at this penalty the problem is singular to working precision (report.condition says how "
-        "far); raise the penalty or use float64."
+        "at this penalty the problem is singular to working precision; raise the penalty or use float64."
     ),
     Status.bad_penalty: "the penalty is negative or not finite; give a finite number >= 0.",
     Status.not_converged: (
@@ -41,6 +41,9 @@ MESSAGES = {
     ),
     Status.not_convex: (
         "the loss has negative curvature at some sample; only convex losses have one minimum to find."
+    ),
+    Status.infeasible: (
+        "no coefficients satisfy all constraints; loosen bounds, drop equalities or use more functions."
     ),
 }
 
