@@ -133,7 +133,7 @@ def test_derivatives_are_those_of_finite_differences():
             BASIS,
             X + z[0] * jnp.sin(7 * X),
             jnp.asarray(REALS) * (1 + z[1]),
-            weights=1 + z[2] * jnp.arange(N),
+            weights=1 + z[2] * jnp.arange(float(N)),
             penalty=ETA * jnp.exp(z[3]),
             loss=Cosh(1.0 + z[4]),
             spectrum=SPECTRUM,
@@ -261,7 +261,10 @@ def test_derivatives_of_the_group_lasso_are_those_of_finite_differences():
     whole = sj.eigenbasis(SPACE, max_functions=21)
 
     def outcome(z):
-        y, penalty = jnp.asarray(REALS) * (1 + z[0] * jnp.cos(jnp.arange(N))), 3e-2 * jnp.exp(z[1])
+        y, penalty = (
+            jnp.asarray(REALS) * (1 + z[0] * jnp.cos(jnp.arange(float(N)))),
+            3e-2 * jnp.exp(z[1]),
+        )
         options = {"loss": sj.losses.squared, "regularizer": "group_lasso", "tolerance": 1e-13}
         return jnp.sum(sj.fit_convex(whole, X, y, penalty=penalty, **options).coefficients ** 2)
 
@@ -291,3 +294,37 @@ def test_k_fold_chooses_the_penalty_of_the_least_held_out_loss():
         assert refitted(chosen * factor) >= best * (1 - 1e-6)
     with pytest.raises(ValueError, match=r"folds: 5 folds need as many samples and there are 3"):
         sj.fit_convex(BASIS, X[:3], REALS[:3], loss=sj.losses.squared)
+
+
+@pytest.mark.parametrize("name", ["poisson", "multinomial"])
+def test_both_solvers_find_the_same_minimum(name):
+    loss = {"poisson": sj.losses.poisson, "multinomial": sj.losses.multinomial(3)}[name]
+    y = {"poisson": COUNTS, "multinomial": CLASSES}[name]
+    newton, gradients = (fit(y, loss, solver=solver) for solver in ("newton", "lbfgs"))
+    np.testing.assert_allclose(gradients.coefficients, newton.coefficients, atol=1e-6 if X64 else 1e-4)
+    np.testing.assert_allclose(gradients.report.objective, newton.report.objective, rtol=1e-6)
+
+
+@pytest.mark.skipif(not X64, reason="compares to more digits than float32 has")
+def test_both_solvers_carry_the_same_derivative():
+    y = jnp.asarray(COUNTS, float)
+
+    def outcome(y, solver):
+        return jnp.sum(fit(y, sj.losses.poisson, solver=solver)(X) ** 2)
+
+    by_newton, by_gradients = (jax.grad(outcome)(y, solver) for solver in ("newton", "lbfgs"))
+    np.testing.assert_allclose(by_gradients, by_newton, rtol=1e-5, atol=1e-8)
+
+
+def test_solvers_and_regularizers_are_checked(without_signature_checks):
+    for options, message in (
+        ({"solver": "sgd"}, r"solver: expected 'auto', 'newton' or 'lbfgs' and got 'sgd'"),
+        ({"regularizer": "lasso"}, r"regularizer: expected 'ridge' or 'group_lasso' and got 'lasso'"),
+        ({"regularizer": "group_lasso", "solver": "lbfgs"}, r"solver: 'lbfgs' is of smooth losses"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(REALS, sj.losses.squared, **options)
+    with pytest.raises(ValueError, match=r"regularizer: 'group_lasso' needs a loss with a slope"):
+        fit(REALS, sj.losses.quantile(0.5), regularizer="group_lasso")
+    with pytest.raises(ValueError, match=r"basis: the Hessian of 5 coefficients.*solver='lbfgs'"):
+        fit(REALS, sj.losses.squared, memory_limit=1000)

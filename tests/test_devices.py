@@ -39,6 +39,22 @@ def doors():
         "model": (model, (x,)),
         "gradient of a model": (lambda x: jax.grad(lambda x: model(x).sum())(x), (x,)),
         "fit_ridge": (lambda x, y: sj.fit_ridge(basis, x, y).coefficients, (x, y)),
+        "fit_convex": (
+            lambda x, y: (
+                sj.fit_convex(
+                    basis, x, (y > 0).astype(y.dtype), loss=sj.losses.logistic, penalty=1e-2
+                ).coefficients
+            ),
+            (x, y),
+        ),
+        "fit_convex, group lasso": (
+            lambda x, y: (
+                sj.fit_convex(
+                    basis, x, y, loss=sj.losses.squared, penalty=1e-2, regularizer="group_lasso"
+                ).coefficients
+            ),
+            (x, y),
+        ),
         "fit_spec_avg": (lambda x, y: sj.fit_spec_avg(basis, x, y).coefficients, (x, y)),
         "harmonics": (sj.eigenbasis(sj.Sphere(3), max_eigenvalue=15), (jnp.eye(4),)),
         "fit_kernel_ridge": (
@@ -99,7 +115,9 @@ def test_every_door_is_lowered_for_cuda_and_tpu(name):
     assert len(exported.mlir_module_serialized) > 0
 
 
-@pytest.mark.parametrize("name", ["basis by orbits", "basis by averaging", "model", "fit_ridge"])
+@pytest.mark.parametrize(
+    "name", ["basis by orbits", "basis by averaging", "model", "fit_ridge", "fit_convex"]
+)
 def test_a_compiled_door_transfers_nothing(name):
     function, arguments = DOORS[name]
     compiled = jitted(function)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from symjax_learn._chunks import MEMORY_LIMIT, chunk_rows, num_rows, refuse_beyond
 from symjax_learn._types import AnyArray, as_array, is_traced
-from symjax_learn.geometry.spaces import AbstractFunctions
+from symjax_learn.geometry.spaces import AbstractFunctions, flatten_points
 from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.basis import InvariantBasis, evaluate
 from symjax_learn.learning.convex import ConvexModel, ConvexReport, raise_unless_good
@@ -99,7 +99,7 @@ def fit_bounded(
     eta = checked_penalty(penalty, len(data.y))
     if eta is None:
         raise ValueError("penalty: 'loo' is of fit_ridge; give a finite number >= 0.")
-    points = data.x if at is None else basis.flattened(at, None, "at")[0]
+    points = data.x if at is None else flatten_points(basis.space, at, "at")[0]
     further = _constraints("inequalities", inequalities, basis.num_functions)
     limits = _bounds(lower, upper, num_rows(points), data.outputs)
     num_inequalities = len(further[1]) if limits is None else len(further[1]) + 2 * num_rows(points)

@@ -32,12 +32,15 @@ from symjax_learn.learning.spectral import (
 from symjax_learn.optimization.convex import ConvexSolution, solve_convex
 from symjax_learn.optimization.folds import choose_penalty
 from symjax_learn.optimization.group_lasso import solve_group_lasso
+from symjax_learn.optimization.lbfgs import solve_by_gradients
 from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial, Quantile
 from symjax_learn.optimization.problem import Loss, Problem
 from symjax_learn.optimization.quadratic import Rows, num_chunks_for
 from symjax_learn.optimization.solution import MESSAGES, Status
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
+# Coefficients up to which Newton's method is chosen.
+_MOST_OF_NEWTON = 2000
 # Bytes of a fit for each entry of the Hessian: itself, of the trial, their factors.
 _BYTES_OF_SQUARE = 8 * 8
 
@@ -120,6 +123,7 @@ def fit_convex(
     penalty: float | Array | str = "kfold",
     folds: int = 5,
     regularizer: Literal["ridge", "group_lasso"] = "ridge",
+    solver: Literal["auto", "newton", "lbfgs"] = "auto",
     spectrum: Spectrum = _DEFAULT_SPECTRUM,
     intercept: bool = True,
     weights: AnyArray | None = None,
@@ -151,6 +155,8 @@ def fit_convex(
             loss of each sample by a fit to the other folds.
         folds: k; sample i is of fold i mod k, so that samples in an order should be shuffled before.
         regularizer: ``"ridge"`` or ``"group_lasso"``, which takes every loss but a quantile loss.
+        solver: ``"newton"``, ``"lbfgs"`` (of smooth losses and the ridge), or ``"auto"``: the first
+            up to 2,000 coefficients that are fitted together.
         spectrum: μ, a function of the eigenvalues.
         intercept: leave the constant function unpenalized.
         weights: w ≥ 0 of each sample, ``(n,)``, scaled to mean 1.
@@ -159,7 +165,8 @@ def fit_convex(
         max_steps: linear systems to be solved at most.
         tolerance: the last step moves the predictions by less, relative to themselves, and leaves an
             error of the order of its square; the square root of the solver's rounding unless given. Of
-            a quantile loss also the duality gap relative to the objective.
+            a quantile loss also the duality gap relative to the objective; of the group lasso and of
+            L-BFGS that of ``report.residual``.
         throw: raise for bad values, instead of returning them as ``report.status``.
         memory_limit: refuse more bytes.
 
@@ -195,13 +202,15 @@ def fit_convex(
         )
     data = checked_sets(basis, x, mask, y, values=throw)
     target_shape, shape = _checked_loss(loss, data.y, data.outputs, values=throw)
-    together = math.prod(shape)
-    refuse_beyond(
-        memory_limit,
-        _BYTES_OF_SQUARE * (basis.num_functions * together) ** 2,
-        f"basis: the Hessian of {basis.num_functions * together:,} coefficients",
-        "Use fewer functions or raise memory_limit.",
-    )
+    together = basis.num_functions * math.prod(shape)
+    by_gradients = _by_gradients(solver, regularizer, loss, together)
+    if not by_gradients:
+        refuse_beyond(
+            memory_limit,
+            _BYTES_OF_SQUARE * together**2,
+            f"basis: the Hessian of {together:,} coefficients",
+            "Use fewer functions, solver='lbfgs' or raise memory_limit.",
+        )
     sample_weights = checked_weights(weights, data, values=throw)
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
     if isinstance(penalty, str) and penalty != "kfold":
@@ -211,12 +220,6 @@ def fit_convex(
     if eta is None and len(data.y) < num_folds:
         raise ValueError(
             f"folds: {num_folds} folds need as many samples and there are {len(data.y)}; give a penalty."
-        )
-    if regularizer not in ("ridge", "group_lasso"):
-        raise ValueError(f"regularizer: expected 'ridge' or 'group_lasso' and got {regularizer!r}.")
-    if regularizer == "group_lasso" and isinstance(loss, Quantile):
-        raise ValueError(
-            "regularizer: 'group_lasso' needs a loss with a slope; use 'ridge', or losses.huber."
         )
     steps = checked_count("max_steps", max_steps)
     if tolerance is not None and not 0 < tolerance < 1:
@@ -246,6 +249,7 @@ def fit_convex(
             shape,
             bool(intercept),
             _levels(basis.eigenvalues)[int(intercept) :] if regularizer == "group_lasso" else None,
+            by_gradients,
             jnp.asarray(steps, jnp.int32),
             None if tolerance is None else jnp.asarray(tolerance),
         )
@@ -290,6 +294,23 @@ def _levels(eigenvalues: Array) -> Int[Array, " D"]:
     return jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(apart, dtype=jnp.int32)])
 
 
+def _by_gradients(solver: str, regularizer: str, loss: Loss, num_coefficients: int) -> bool:
+    """Whether to solve by L-BFGS, or an error for what no solver does."""
+    if regularizer not in ("ridge", "group_lasso"):
+        raise ValueError(f"regularizer: expected 'ridge' or 'group_lasso' and got {regularizer!r}.")
+    if solver not in ("auto", "newton", "lbfgs"):
+        raise ValueError(f"solver: expected 'auto', 'newton' or 'lbfgs' and got {solver!r}.")
+    smooth = not isinstance(loss, Quantile)
+    if regularizer == "group_lasso" and not smooth:
+        raise ValueError(
+            "regularizer: 'group_lasso' needs a loss with a slope; use 'ridge', or losses.huber."
+        )
+    able = smooth and regularizer == "ridge"
+    if solver == "lbfgs" and not able:
+        raise ValueError("solver: 'lbfgs' is of smooth losses and regularizer='ridge'; use 'newton'.")
+    return solver == "lbfgs" or (solver == "auto" and able and num_coefficients > _MOST_OF_NEWTON)
+
+
 class _Column(eqx.Module):
     """Rows with one output."""
 
@@ -317,6 +338,7 @@ def _fit(
     shape: tuple[int, ...],
     intercept: bool,
     groups: Array | None,
+    by_gradients: bool,
     max_steps: Array,
     tolerance: Array | None,
 ) -> tuple[Array, Array, ConvexReport]:
@@ -344,6 +366,8 @@ def _fit(
     def solved(rows: Rows, penalty: Array, start: Array) -> ConvexSolution:
         problem = (penalty, loss, target_shape, shape)
         options = {"start": start, "max_steps": max_steps, "tolerance": limit}
+        if by_gradients:
+            return solve_by_gradients(rows, num_chunks, num_samples, *problem, **options)
         if groups is None:
             return solve_convex(rows, num_chunks, num_samples, *problem, **options)
         return solve_group_lasso(rows, num_chunks, num_samples, groups, *problem, **options)

@@ -7,6 +7,7 @@ from symjax_learn.optimization.dual import solve_kernel_ridge as solve_kernel_ri
 from symjax_learn.optimization.group_lasso import solve_group_lasso as solve_group_lasso
 from symjax_learn.optimization.inequalities import ProgramSolution as ProgramSolution
 from symjax_learn.optimization.inequalities import solve_quadratic_program as solve_quadratic_program
+from symjax_learn.optimization.lbfgs import solve_by_gradients as solve_by_gradients
 from symjax_learn.optimization.quadratic import solve_ridge as solve_ridge
 from symjax_learn.optimization.solution import RidgeSolution as RidgeSolution
 from symjax_learn.optimization.solution import Status as Status

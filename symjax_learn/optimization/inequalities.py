@@ -5,7 +5,8 @@ Equalities are eliminated by the null space of E, which may be rank deficient; a
 which is never traced.
 """
 
-from typing import NamedTuple
+import importlib
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -125,7 +126,7 @@ def _interior_point(
 ) -> tuple[np.ndarray, np.ndarray, int, Status]:
     """What Clarabel answers, in units in which the objective's terms are of order one."""
     try:
-        import clarabel
+        clarabel: Any = importlib.import_module("clarabel")
     except ImportError as error:
         raise ImportError("inequalities need Clarabel: install symjax-learn[qp].") from error
     from scipy import sparse
