@@ -191,7 +191,7 @@ def fit_convex(
     >>> basis = sj.invariant_basis(space, sj.symmetric_group(2), max_eigenvalue=2)
     >>> x = space.sample(jax.random.key(0), (200,))
     >>> labels = x[:, 0] * x[:, 1] > 9
-    >>> model = sj.fit_convex(basis, x, labels * 1.0, loss=sj.losses.logistic, penalty=1e-3)
+    >>> model = sj.fit_convex(basis, x, labels.astype(float), loss=sj.losses.logistic, penalty=1e-3)
     >>> bool(((model.probabilities(x) > 0.5) == labels).mean() > 0.9)
     True
     """

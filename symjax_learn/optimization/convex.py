@@ -219,7 +219,7 @@ def _newton(
         step = share * whole
         trial = terms_at(problem, theta + step, step)
         predicted = jnp.sum(terms.gradient * step)
-        slack = 8 * jnp.finfo(dtype).eps * (jnp.abs(terms.objective) + jnp.abs(trial.objective))
+        slack = terms.rounding + trial.rounding
         finite = jnp.isfinite(trial.objective) & jnp.all(jnp.isfinite(trial.gradient))
         enough = trial.objective <= terms.objective + _LEAST_DECREASE * predicted + slack
         taken = bounded & finite & enough

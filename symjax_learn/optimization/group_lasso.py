@@ -159,7 +159,7 @@ def _proximal_newton(
         trial = terms_at(problem, theta + step, step)
         change = regularizer.value(theta + step) - regularizer.value(theta)
         predicted = jnp.sum(terms.gradient * step) + change
-        slack = 8 * jnp.finfo(dtype).eps * (jnp.abs(terms.objective) + jnp.abs(trial.objective))
+        slack = terms.rounding + trial.rounding
         enough = trial.objective + change <= terms.objective + _LEAST_DECREASE * predicted + slack
         finite = jnp.isfinite(trial.objective) & jnp.all(jnp.isfinite(trial.gradient))
         taken = enough & finite & (first | jnp.any(step != 0))

@@ -1,6 +1,7 @@
 """Any convex loss by L-BFGS (optax): for so many coefficients that no Hessian is formed.
 
-The problem of ``optimization.convex``, in units in which the Hessian at the start has a diagonal of ones.
+The problem of ``optimization.convex``, in units in which the Hessian at the start has ones on its
+diagonal.
 """
 
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
 from jaxtyping import Array, Float, Int
 
 from symjax_learn.optimization.convex import ConvexSolution
@@ -98,9 +100,10 @@ def solve_by_gradients(
 
     scaled = start / unit
     state = (scaled, solver.init(scaled), jnp.zeros((), jnp.int32), residual_of(start, first), first)
-    scaled, _, steps, residual, last = jax.lax.while_loop(unfinished, advance, state)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes integers of 32 and 64 bits
+        scaled, _, steps, residual, last = jax.lax.while_loop(unfinished, advance, state)
     objective = value(scaled)
-    theta = _carried(problem, unit * scaled, unit**2)
+    theta = _carried(problem, unit * scaled, unit)
     status = jnp.where(residual <= tolerance, Status.ok, Status.not_converged)
     concave = last.concave > jnp.sqrt(jnp.finfo(theta.dtype).eps) * jnp.abs(last.curvature)
     status = jnp.where(concave, Status.not_convex, status)
@@ -132,27 +135,26 @@ def _slopes(problem: Problem, theta: Float[Array, "t k"]) -> _Slopes:
 
 
 @eqx.filter_custom_jvp
-def _carried(problem: Problem, theta: Array, inverse: Array) -> Array:
+def _carried(problem: Problem, theta: Array, unit: Array) -> Array:
     """The minimizer, with its derivative by the implicit function theorem."""
-    del problem, inverse
+    del problem, unit
     return theta
 
 
 @_carried.def_jvp
 def _carried_jvp(primals: tuple[Problem, Array, Array], tangents: Any) -> tuple[Array, Array]:
-    """−H⁻¹ times the rate of ∇, by conjugate gradients preconditioned with a diagonal."""
-    problem, theta, inverse = primals
+    """−H⁻¹ times the rate of ∇, by conjugate gradients in the units of the minimization."""
+    problem, theta, unit = primals
+    _, rate = eqx.filter_jvp(lambda problem: problem.gradient(theta), (problem,), (tangents[0],))
     fixed = held(problem)
 
     def product(step: Array) -> Array:
-        return jax.jvp(fixed.gradient, (theta,), (step,))[1]
+        return unit * jax.jvp(fixed.gradient, (theta,), (unit * step,))[1]
 
-    _, rate = eqx.filter_jvp(lambda problem: problem.gradient(theta), (problem,), (tangents[0],))
-    answer, _ = jax.scipy.sparse.linalg.cg(
-        product,
-        rate,
-        tol=100 * float(jnp.finfo(theta.dtype).eps),
-        maxiter=_MOST_INNER,
-        M=lambda residual: inverse * residual,
+    operator = lx.FunctionLinearOperator(
+        product, jax.eval_shape(lambda: theta), lx.positive_semidefinite_tag
     )
-    return theta, -answer
+    rounding = 100 * float(jnp.finfo(theta.dtype).eps)
+    solver = lx.CG(rtol=rounding, atol=rounding, max_steps=_MOST_INNER)
+    answer = lx.linear_solve(operator, unit * rate, solver, throw=False)
+    return theta, -unit * answer.value

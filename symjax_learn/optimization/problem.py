@@ -113,6 +113,14 @@ class Terms(NamedTuple):
         scale = jnp.sqrt(self.squares[:, None] * self.slopes)
         return jnp.abs(self.gradient) / jnp.where(scale > 0, scale, 1.0)
 
+    @property
+    def rounding(self) -> Float[Array, ""]:
+        """What the objective cannot resolve: its own rounding, and that of the predictions."""
+        eps = jnp.finfo(self.objective.dtype).eps
+        blur = 4 * eps * jnp.sqrt(self.size)
+        of_predictions = (jnp.sqrt(self.slopes) + jnp.abs(self.curvature) * blur) * blur
+        return 8 * eps * jnp.abs(self.objective) + of_predictions
+
 
 def held(problem: Any) -> Any:
     """The same without derivatives, which no iteration carries."""
