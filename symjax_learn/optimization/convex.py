@@ -199,6 +199,7 @@ class _State(NamedTuple):
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
     natural: Float[Array, ""]
+    scale: Float[Array, ""]
 
 
 def _newton(
@@ -219,7 +220,10 @@ def _newton(
         step = share * whole
         trial = terms_at(problem, theta + step, step)
         predicted = jnp.sum(terms.gradient * step)
-        slack = terms.rounding + trial.rounding
+        # A loss may round as if it were as large as at the start: slopes then tell that it falls.
+        blur = 8 * jnp.finfo(dtype).eps * state.scale
+        flatter = jnp.abs(jnp.sum(trial.gradient * step)) <= jnp.abs(predicted) / 2
+        slack = terms.rounding + trial.rounding + jnp.where(flatter, blur, 0.0)
         finite = jnp.isfinite(trial.objective) & jnp.all(jnp.isfinite(trial.gradient))
         enough = trial.objective <= terms.objective + _LEAST_DECREASE * predicted + slack
         taken = bounded & finite & enough
@@ -249,6 +253,7 @@ def _newton(
             state.steps + 1,
             taken & sure & (reach <= limit),
             natural,
+            jnp.where(state.steps < 0, jnp.abs(trial.objective), state.scale),
         )
 
     def unfinished(state: _State) -> Array:
@@ -257,7 +262,7 @@ def _newton(
         return ~state.converged & (state.steps < max_steps) & going & whole
 
     before = jnp.full((), -1, jnp.int32)
-    state = _State(start, unknown, zero, one, before, jnp.asarray(False), zero)
+    state = _State(start, unknown, zero, one, before, jnp.asarray(False), zero, zero)
     last = jax.lax.while_loop(unfinished, advance, state)
     return last.theta, last.terms, last.steps, last.converged
 
