@@ -210,7 +210,8 @@ def test_what_a_loss_does_not_take_is_named(y, loss, message):
         fit(y, loss, max_steps=3 if "after 3" in message else 100)
 
 
-def test_arguments_are_checked(without_signature_checks):
+@pytest.mark.usefixtures("without_signature_checks")
+def test_arguments_are_checked():
     with pytest.raises(TypeError, match=r"loss: expected one of symjax_learn\.losses.*'hinge'"):
         fit(REALS, "hinge")
     for delta in (0.0, -1.0, np.nan):
@@ -316,7 +317,8 @@ def test_both_solvers_carry_the_same_derivative():
     np.testing.assert_allclose(by_gradients, by_newton, rtol=1e-5, atol=1e-8)
 
 
-def test_solvers_and_regularizers_are_checked(without_signature_checks):
+@pytest.mark.usefixtures("without_signature_checks")
+def test_solvers_and_regularizers_are_checked():
     for options, message in (
         ({"solver": "sgd"}, r"solver: expected 'auto', 'newton' or 'lbfgs' and got 'sgd'"),
         ({"regularizer": "lasso"}, r"regularizer: expected 'ridge' or 'group_lasso' and got 'lasso'"),

@@ -115,6 +115,7 @@ def test_equalities_may_depend_on_each_other():
     np.testing.assert_allclose(model(X[:2]), right[:2], atol=CLOSE)
 
 
+@pytest.mark.usefixtures("without_signature_checks")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -131,7 +132,7 @@ def test_equalities_may_depend_on_each_other():
         ({"penalty": -1.0}, r"penalty: expected .*finite number >= 0"),
     ],
 )
-def test_what_does_not_fit_is_named(without_signature_checks, options, message):
+def test_what_does_not_fit_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         sj.fit_bounded(BASIS, X, Y, **({"penalty": 1e-3} | options))
 

@@ -70,6 +70,7 @@ from symjax_learn.invariants.symmetric_tables import (
 from symjax_learn.learning.convex import ConvexModel, ConvexReport
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 from symjax_learn.optimization.losses import Huber, Logistic, Multinomial, Poisson, Quantile, Squared
+from symjax_learn.optimization.solution import Criterion
 
 FORMAT = "symjax_learn.model"
 VERSION = 2
@@ -93,6 +94,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     CosineKernels,
     CosineProducts,
     CoupledFunctions,
+    Criterion,
     DiscreteSpace,
     FactorProducts,
     FramePolynomials,

@@ -94,7 +94,7 @@ def fit_bounded(
     if is_traced(given):
         raise TypeError("x: fit_bounded works on the host; call it outside jit, vmap and grad.")
     data = checked_data(basis.space, x, y, values=throw)
-    sample_weights = np.asarray(checked_weights(weights, data, values=throw), float)
+    sample_weights = np.asarray(checked_weights(weights, None, data, values=throw), float)
     kernel_weights = np.asarray(checked_spectrum(spectrum, basis.eigenvalues), float)
     eta = checked_penalty(penalty, len(data.y))
     if eta is None:

@@ -9,33 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn._chunks import CHUNK_ENTRIES, MEMORY_LIMIT, refuse_beyond, split_rows
+from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
 from symjax_learn._types import AnyArray, FloatArray, checked_count, is_traced
-from symjax_learn.geometry.spaces import AbstractFunctions, PaddedSets
 from symjax_learn.geometry.spectra import Spectrum, sobolev
-from symjax_learn.invariants.basis import InvariantBasis, evaluate
-from symjax_learn.learning.data import checked_sets, checked_weights
+from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.learning.model import (
     checked_penalty,
-    checked_spectrum,
     solver_precision,
     spectral_values,
     working_dtype,
 )
-from symjax_learn.learning.spectral import (
-    KeptRows,
-    KnownFunctions,
-    WeightedRows,
-    padded_length,
-    padded_rows,
-)
+from symjax_learn.learning.problem import Samples, checked_samples, chunked_problem
 from symjax_learn.optimization.convex import ConvexSolution, solve_convex
-from symjax_learn.optimization.folds import choose_penalty
 from symjax_learn.optimization.group_lasso import solve_group_lasso
 from symjax_learn.optimization.lbfgs import solve_by_gradients
 from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial, Quantile
-from symjax_learn.optimization.problem import Loss, Problem
-from symjax_learn.optimization.quadratic import Rows, num_chunks_for
+from symjax_learn.optimization.passes import Loss, Problem
+from symjax_learn.optimization.quadratic import Rows
+from symjax_learn.optimization.refits import choose_penalty
 from symjax_learn.optimization.solution import MESSAGES, Status
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
@@ -195,13 +186,18 @@ def fit_convex(
     >>> bool(((model.probabilities(x) > 0.5) == labels).mean() > 0.9)
     True
     """
-    if not isinstance(basis, InvariantBasis):
-        raise TypeError(
-            f"basis: expected the answer of invariant_basis or eigenbasis and got a "
-            f"{type(basis).__name__}."
-        )
-    data = checked_sets(basis, x, mask, y, values=throw)
-    target_shape, shape = _checked_loss(loss, data.y, data.outputs, values=throw)
+    samples, outputs, n = checked_samples(
+        basis,
+        x,
+        y,
+        spectrum=spectrum,
+        weights=weights,
+        mask=mask,
+        penalty=(penalty, eqx.filter(loss, eqx.is_array)),
+        values=throw,
+        memory_limit=None,
+    )
+    target_shape, shape = _checked_loss(loss, samples.y[:n], outputs, values=throw)
     together = basis.num_functions * math.prod(shape)
     by_gradients = _by_gradients(solver, regularizer, loss, together)
     if not by_gradients:
@@ -211,37 +207,19 @@ def fit_convex(
             f"basis: the Hessian of {together:,} coefficients",
             "Use fewer functions, solver='lbfgs' or raise memory_limit.",
         )
-    sample_weights = checked_weights(weights, data, values=throw)
-    kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
-    if isinstance(penalty, str) and penalty != "kfold":
-        raise ValueError(f"penalty: expected 'kfold' or one finite number >= 0 and got {penalty!r}.")
-    eta = None if isinstance(penalty, str) else checked_penalty(penalty, len(data.y))
+    eta = checked_penalty(penalty, n, ("kfold",))
     num_folds = checked_count("folds", folds, 2)
-    if eta is None and len(data.y) < num_folds:
+    if eta is None and n < num_folds:
         raise ValueError(
-            f"folds: {num_folds} folds need as many samples and there are {len(data.y)}; give a penalty."
+            f"folds: {num_folds} folds need as many samples and there are {n}; give a penalty."
         )
     steps = checked_count("max_steps", max_steps)
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance: expected a number between 0 and 1 and got {tolerance!r}.")
-    traced = is_traced(basis, data, sample_weights, kernel_weights, eta, eqx.filter(loss, eqx.is_array))
-    n, functions, points = len(data.y), basis.functions, data.x
-    if not traced and n * functions.num_functions <= CHUNK_ENTRIES:
-        # The program of a fit is then that of every basis of as many functions.
-        points = evaluate(functions, points)
-        functions = KnownFunctions(functions.num_functions)
-    length = padded_length(n)
-    x_rows, y_rows, w_rows = jax.tree.map(
-        lambda array: padded_rows(array, length, traced), (points, data.y, sample_weights)
-    )
+    traced = is_traced(samples, eta, eqx.filter(loss, eqx.is_array))
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
-            functions,
-            kernel_weights,
-            x_rows,
-            y_rows,
-            w_rows,
-            jnp.asarray(n, jnp.int32),
+            samples,
             None if eta is None else jnp.asarray(eta),
             num_folds,
             loss,
@@ -255,8 +233,8 @@ def fit_convex(
         )
     if throw:
         raise_unless_good(report)
-    outputs = (basis.num_functions, *(shape if isinstance(loss, Multinomial) else data.outputs))
-    return ConvexModel(basis, coefficients.reshape(outputs), chosen, loss, report)
+    outputs = shape if isinstance(loss, Multinomial) else outputs
+    return ConvexModel(basis, coefficients.reshape(-1, *outputs), chosen, loss, report)
 
 
 def _checked_loss(
@@ -325,12 +303,7 @@ class _Column(eqx.Module):
 
 @eqx.filter_jit
 def _fit(
-    functions: AbstractFunctions,
-    kernel_weights: Array,
-    x: Array | PaddedSets,
-    y: Array,
-    weights: Array,
-    num_samples: Array,
+    samples: Samples,
     penalty: Array | None,
     folds: int,
     loss: Loss,
@@ -342,73 +315,59 @@ def _fit(
     max_steps: Array,
     tolerance: Array | None,
 ) -> tuple[Array, Array, ConvexReport]:
-    dtype = working_dtype(x.dtype)
-    kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
-    # √0 = 0 has no derivative, and its function no coefficient.
-    positive = kernel_weights > 0
-    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
-    num_chunks = num_chunks_for(y.shape[0], functions.num_functions * math.prod(shape))
-    length = -(-y.shape[0] // num_chunks)
-    present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
-    rows = WeightedRows(
-        None,
-        functions,
-        split_rows(x, num_chunks, length),
-        split_rows(y.astype(dtype), num_chunks, length),
-        jnp.where(present, split_rows(weights.astype(dtype), num_chunks, length), 0.0),
-        scale,
-        None,
-    )
+    data_dtype = samples.x.dtype
+    dtype = working_dtype(data_dtype)
     rounding = jnp.asarray(jnp.finfo(dtype).eps, dtype)
     limit = jnp.sqrt(rounding) if tolerance is None else tolerance.astype(dtype)
-    separate = y.shape[1] > 1 and isinstance(loss, AbstractLoss)
+    num_outputs = samples.y.shape[1]
+    separate = num_outputs > 1 and isinstance(loss, AbstractLoss)
 
     def solved(rows: Rows, penalty: Array, start: Array) -> ConvexSolution:
+        data = (rows, parts.num_chunks, samples.num_samples)
         problem = (penalty, loss, target_shape, shape)
         options = {"start": start, "max_steps": max_steps, "tolerance": limit}
         if by_gradients:
-            return solve_by_gradients(rows, num_chunks, num_samples, *problem, **options)
+            return solve_by_gradients(*data, *problem, **options)
         if groups is None:
-            return solve_convex(rows, num_chunks, num_samples, *problem, **options)
-        return solve_group_lasso(rows, num_chunks, num_samples, groups, *problem, **options)
+            return solve_convex(rows, parts.num_chunks, samples.num_samples, *problem, **options)
+        return solve_group_lasso(
+            rows, parts.num_chunks, samples.num_samples, groups, *problem, **options
+        )
 
     def solved_all(rows: Rows, penalty: Array, start: Array) -> ConvexSolution:
         if not separate:
             return solved(rows, penalty, start)
-        columns = jnp.arange(y.shape[1], dtype=jnp.int32)
+        columns = jnp.arange(num_outputs, dtype=jnp.int32)
         each = jax.vmap(lambda j, start: solved(_Column(rows, j), penalty, start), in_axes=(0, 1))
         return _joined(each(columns, start[:, :, None]))
 
     with jax.default_matmul_precision("highest"):
-        if num_chunks * length * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES:
-            rows = KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
-        num_predictions = y.shape[1] if separate else math.prod(shape)
-        start = jnp.zeros((functions.num_functions, num_predictions), dtype)
+        parts = chunked_problem(samples, intercept)
+        num_predictions = num_outputs if separate else math.prod(shape)
+        start = jnp.zeros((samples.functions.num_functions, num_predictions), dtype)
         if penalty is None:
-            shapes = ((y.shape[1],),) * 2 if separate else (target_shape, shape)
-            whole = Problem(rows, jnp.zeros((), dtype), loss, num_samples, num_chunks, *shapes)
+            shapes = ((num_outputs,),) * 2 if separate else (target_shape, shape)
+            zero = jnp.zeros((), dtype)
+            whole = Problem(parts.rows, zero, loss, samples.num_samples, parts.num_chunks, *shapes)
 
             def theta_of(rows: Rows, penalty: Array, start: Array) -> Array:
                 solution = solved_all(rows, penalty, start)
                 return jnp.concatenate([solution.free, solution.coefficients])
 
-            sample_weights = jnp.where(
-                present, split_rows(weights.astype(dtype), num_chunks, length), 0.0
-            )
-            eta, left_out = choose_penalty(theta_of, whole, sample_weights, folds, groups)
+            eta, left_out = choose_penalty(theta_of, whole, folds, groups)
         else:
             eta, left_out = penalty.astype(dtype), jnp.full((), jnp.nan, dtype)
-        solution = solved_all(rows, eta, start)
-    coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
+        solution = solved_all(parts.rows, eta, start)
+    coefficients = jnp.concatenate([solution.free, parts.scale[:, None] * solution.coefficients])
     report = ConvexReport(
         solution.status,
-        solution.objective.astype(x.dtype),
-        solution.residual.astype(x.dtype),
-        solution.gap.astype(x.dtype),
-        left_out.astype(x.dtype),
+        solution.objective.astype(data_dtype),
+        solution.residual.astype(data_dtype),
+        solution.gap.astype(data_dtype),
+        left_out.astype(data_dtype),
         solution.steps,
     )
-    return coefficients.astype(x.dtype), eta.astype(x.dtype), report
+    return coefficients.astype(data_dtype), eta.astype(data_dtype), report
 
 
 def _joined(solutions: ConvexSolution) -> ConvexSolution:

@@ -125,25 +125,42 @@ def _check_present(space: AbstractSpace, points: np.ndarray, present: np.ndarray
     _check_points(part, kept, name)
 
 
-def checked_weights(weights: AnyArray | None, data: Data, *, values: bool) -> Array:
-    """Weights w of the samples, of mean 1; ones where no weights are given."""
-    n = data.y.shape[0]
-    if weights is None:
-        return jnp.ones((n,), data.x.dtype)
-    given = as_array("weights", weights)
-    if given.shape != (n,) or given.dtype.kind not in "fiu":
+def checked_weights(
+    weights: AnyArray | None, density: AnyArray | None, data: Data, *, values: bool
+) -> Array:
+    """Weights of the samples over their densities, of mean 1; ones where neither is given."""
+    positive = jnp.ones((data.y.shape[0],), data.x.dtype)
+    if weights is not None:
+        given = _one_each("weights", weights, data)
+        if values and not is_traced(given):
+            host = np.asarray(given)
+            bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
+            if len(bad) or not host.any():
+                found = f"row {bad[0]} is {host[bad[0]]}" if len(bad) else "all are zero"
+                raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
+        positive = jnp.asarray(given).astype(data.x.dtype)
+    if density is not None:
+        given = _one_each("density", density, data)
+        if values and not is_traced(given):
+            host = np.asarray(given)
+            bad = np.flatnonzero(~(np.isfinite(host) & (host > 0)))
+            if len(bad):
+                raise ValueError(
+                    f"density: expected finite numbers > 0, because no weight makes up for samples that "
+                    f"never come; row {bad[0]} is {host[bad[0]]}."
+                )
+        positive = positive / jnp.asarray(given).astype(data.x.dtype)
+    return positive if weights is None and density is None else positive / jnp.mean(positive)
+
+
+def _one_each(name: str, given: AnyArray, data: Data) -> AnyArray:
+    n, numbers = data.y.shape[0], as_array(name, given)
+    if numbers.shape != (n,) or numbers.dtype.kind not in "fiu":
         raise ValueError(
-            f"weights: expected {n} real numbers, one for each sample, and got shape {given.shape} of "
-            f"{given.dtype}."
+            f"{name}: expected {n} real numbers, one for each sample, and got shape {numbers.shape} of "
+            f"{numbers.dtype}."
         )
-    if values and not is_traced(given):
-        host = np.asarray(given)
-        bad = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
-        if len(bad) or not host.any():
-            found = f"row {bad[0]} is {host[bad[0]]}" if len(bad) else "all are zero"
-            raise ValueError(f"weights: expected finite numbers >= 0, not all zero; {found}.")
-    positive = jnp.asarray(given).astype(data.x.dtype)
-    return positive / jnp.mean(positive)
+    return numbers
 
 
 def checked_gradients(

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -20,7 +21,7 @@ from symjax_learn.geometry.spaces import (
     flatten_points,
 )
 from symjax_learn.invariants.basis import InvariantBasis, evaluate
-from symjax_learn.optimization.solution import MESSAGES, RidgeSolution, Status
+from symjax_learn.optimization.solution import MESSAGES, Criterion, RidgeSolution, Status
 
 
 class Report(NamedTuple):
@@ -28,15 +29,18 @@ class Report(NamedTuple):
 
     Attributes:
         status: a ``Status`` as an integer; 0 is a good fit.
-        loo_error: root mean square of the leave-one-out residuals at the penalty that was used.
+        loo_error: root mean square of the leave-one-out residuals at the penalty that was used; ``None``
+            where only sums over the samples were read.
         condition: by how much relative errors of the features may be magnified in the fit.
         steps: iterations of the solver (1 for a direct one).
+        criterion: the name and the value of what chose the penalty; ``None`` where it was given.
     """
 
     status: Int[AnyArray, "..."]
-    loo_error: Float[AnyArray, "..."]
+    loo_error: Float[AnyArray, "..."] | None
     condition: Float[AnyArray, "..."]
     steps: Int[AnyArray, "..."]
+    criterion: Criterion | None = None
 
 
 class SpectralModel(eqx.Module):
@@ -170,22 +174,26 @@ def kernel_products(
     return map_columns(columns, x, chunk_rows(len(centers) * kernels.width)).T
 
 
-def checked_penalty(penalty: object, num_samples: int) -> AnyArray | None:
+def checked_penalty(
+    penalty: object, num_samples: int, criteria: Sequence[str] = ("loo",)
+) -> AnyArray | None:
     """The penalty as a float64 of the host, which no precision has rounded yet, or as it is traced.
 
-    ``None`` stands for leave-one-out.
+    ``None`` stands for one of the criteria.
     """
+    expected = " or ".join([repr(name) for name in criteria])
     if isinstance(penalty, str):
-        if penalty != "loo":
-            raise ValueError(f"penalty: expected 'loo' or a number >= 0 and got {penalty!r}.")
+        if penalty not in criteria:
+            raise ValueError(f"penalty: expected {expected} or a number >= 0 and got {penalty!r}.")
         if num_samples < 2:
-            raise ValueError("penalty: 'loo' leaves one sample out and needs at least 2; give a number.")
+            what = "leaves one sample out" if penalty == "loo" else "compares samples"
+            raise ValueError(f"penalty: {penalty!r} {what} and needs at least 2; give a number.")
         return None
     value = as_array("penalty", penalty)
     traced = is_traced(value)
     numeric = value.shape == () and value.dtype.kind in "fiu"
     if not numeric or not (traced or (value >= 0 and np.isfinite(value))):
-        raise ValueError(f"penalty: expected 'loo' or one finite number >= 0 and got {penalty!r}.")
+        raise ValueError(f"penalty: expected {expected} or one finite number >= 0 and got {penalty!r}.")
     return value if traced else np.asarray(value, np.float64)
 
 
@@ -215,12 +223,11 @@ def checked_spectrum(spectrum: object, eigenvalues: Array) -> Array:
 
 def as_report(solution: RidgeSolution, dtype: jnp.dtype) -> Report:
     """The evidence of a direct solver, in the dtype of the data."""
-    return Report(
-        solution.status,
-        solution.loo_error.astype(dtype),
-        solution.condition.astype(dtype),
-        jnp.ones((), jnp.int32),
+    loo_error, criterion = jax.tree.map(
+        lambda value: value.astype(dtype), (solution.loo_error, solution.criterion)
     )
+    condition = solution.condition.astype(dtype)
+    return Report(solution.status, loo_error, condition, jnp.ones((), jnp.int32), criterion)
 
 
 def raise_unless_ok(report: Report) -> None:

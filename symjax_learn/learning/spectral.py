@@ -1,40 +1,39 @@
 """Estimators on a spectral basis."""
 
-import dataclasses
-import math
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from symjax_learn._chunks import CHUNK_ENTRIES, MEMORY_LIMIT, refuse_beyond, split_rows
+from symjax_learn._chunks import MEMORY_LIMIT
 from symjax_learn._types import AnyArray, is_traced
-from symjax_learn.geometry.spaces import AbstractFunctions, AbstractSpace, PaddedSets
 from symjax_learn.geometry.spectra import Spectrum, sobolev
-from symjax_learn.geometry.tangents import tangential
-from symjax_learn.invariants.basis import InvariantBasis, evaluate
-from symjax_learn.learning.data import checked_gradients, checked_sets, checked_weights
+from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.learning.model import (
     Report,
     SpectralModel,
     as_report,
     checked_penalty,
-    checked_spectrum,
     raise_unless_ok,
     solver_precision,
-    working_dtype,
 )
-from symjax_learn.optimization.quadratic import num_chunks_for, solve_ridge
+from symjax_learn.learning.problem import (
+    Samples,
+    checked_folds,
+    checked_samples,
+    chunked_problem,
+    fixed,
+)
+from symjax_learn.optimization.criteria import CRITERIA
+from symjax_learn.optimization.folds import Folds, fold_penalty
+from symjax_learn.optimization.quadratic import solve_by_moments, solve_ridge
+from symjax_learn.optimization.solution import Criterion
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
-# Up to so many samples a fit takes milliseconds and compiling it a second, so rows are padded to a
-# power of two: a sweep over n compiles a few programs and not one for each n.
-_PADDED_ROWS = 1024
-_FEWEST_ROWS = 128
-# Bytes of a fit for each entry of a square matrix of its columns: chunk, triangle, factors.
-_BYTES_OF_SQUARE = 16 * 8
+# From so many rows on, and for each column, their moments are tried first.
+_MOMENTS_ROWS = 2048
+_MOMENTS_ROWS_PER_COLUMN = 4
+_CHOICES = ("loo", *CRITERIA, "kfold")
 
 
 def fit_ridge(
@@ -46,6 +45,8 @@ def fit_ridge(
     penalty: float | Array | str = "loo",
     intercept: bool = True,
     weights: AnyArray | None = None,
+    density: AnyArray | None = None,
+    folds: int | AnyArray | None = None,
     gradients: AnyArray | None = None,
     gradient_weight: float | Array = 1.0,
     mask: AnyArray | None = None,
@@ -68,11 +69,18 @@ def fit_ridge(
         x: ``(n, *point_shape)``, floating.
         y: ``(n, *outputs)``; one penalty serves all outputs.
         spectrum: μ, a function of the eigenvalues.
-        penalty: η ≥ 0, or ``"loo"``: the minimizer of the exact leave-one-out error on a logarithmic
-            grid, four values a decade (nη held fixed), bounded below by what the precision of x can
-            resolve.
+        penalty: η ≥ 0, or what chooses it on a logarithmic grid, four values a decade, bounded below by
+            what the precision of x can resolve: ``"loo"``, the exact leave-one-out error; ``"kfold"``,
+            the exact error of leaving out one fold after the other (both with nη held fixed);
+            ``"gcv"``, generalized cross-validation; ``"evidence"``, the marginal likelihood of a
+            Gaussian process, see :func:`~symjax_learn.posterior`.
         intercept: leave the constant function unpenalized.
         weights: w ≥ 0 of each sample, ``(n,)``, scaled to mean 1.
+        density: p(x_i) > 0, of samples that are not uniform, relative to the uniform distribution up to
+            a factor, ``(n,)``: weights, if given, are divided by it, and the sum over samples then
+            estimates the integral over the space.
+        folds: of ``"kfold"``: how many (5 unless given), with sample i in fold i mod k, or the fold of
+            each sample, integers ``(n,)``, so that samples that belong together are left out together.
         gradients: ∂y/∂x of each sample, ``(n, *outputs, *point_shape)``, in the coordinates of x; on
             spheres and rotations their tangential parts count.
         gradient_weight: ω ≥ 0.
@@ -93,7 +101,8 @@ def fit_ridge(
     Cost: O(n·D²) by QR of chunks of rows (twice the features when n is large: the leave-one-out
     error is a second pass), O(D³) once; memory O(D²) and one chunk, never n × D. With gradients each of
     p coordinates is one more row, and costs about as much as a feature; a sample is left out with all of
-    its rows, which costs p³ for each penalty.
+    its rows, which costs p³ for each penalty. Of k folds a triangle is kept: one more pass, memory
+    O(k·D²), O(k·D³) once and O(k·D²) for each penalty.
 
     References:
         Soleymani, Tahmasebi, Jegelka, Jaillet, ICML 2025; Mei, Misiakiewicz, Montanari, COLT 2021.
@@ -106,198 +115,75 @@ def fit_ridge(
     >>> bool(abs(model(x[:1, ::-1]) - model(x[:1])).max() < 1e-5)
     True
     """
-    if not isinstance(basis, InvariantBasis):
-        raise TypeError(
-            f"basis: expected the answer of invariant_basis or eigenbasis and got a "
-            f"{type(basis).__name__}."
-        )
-    data = checked_sets(basis, x, mask, y, values=throw)
-    width = basis.num_functions + data.y.shape[1]
-    refuse_beyond(
-        memory_limit,
-        _BYTES_OF_SQUARE * width**2,
-        f"basis: the decomposition of {basis.num_functions:,} functions",
-        "Use fewer functions, raise memory_limit, or use fit_kernel_ridge where samples are few.",
+    samples, outputs, n = checked_samples(
+        basis,
+        x,
+        y,
+        spectrum=spectrum,
+        weights=weights,
+        density=density,
+        gradients=gradients,
+        gradient_weight=gradient_weight,
+        mask=mask,
+        penalty=penalty,
+        values=throw,
+        memory_limit=memory_limit,
     )
-    sample_weights = checked_weights(weights, data, values=throw)
-    kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
-    eta = checked_penalty(penalty, len(data.y))
-    slopes = None
-    if gradients is not None:
-        slopes = checked_gradients(basis.space, data, gradients, gradient_weight, values=throw)
-    traced = is_traced(basis, data, sample_weights, kernel_weights, eta, slopes)
-    n, functions, points = len(data.y), basis.functions, data.x
-    if not traced and slopes is None and n * width <= CHUNK_ENTRIES:
-        # The program of a fit is then that of every basis of as many functions.
-        functions, points = KnownFunctions(functions.num_functions), evaluate(functions, points)
-    fewest = _FEWEST_ROWS if slopes is None else max(1, _FEWEST_ROWS // (1 + slopes[0].shape[1]))
-    length = padded_length(n, fewest)
-    rows = (points, data.y, sample_weights, None if slopes is None else slopes[0])
-    x_rows, y_rows, w_rows, slope_rows = jax.tree.map(
-        lambda array: padded_rows(array, length, traced), rows
-    )
+    eta = checked_penalty(penalty, n, _CHOICES)
+    criterion = penalty if isinstance(penalty, str) else "loo"
+    layout = checked_folds(folds, criterion, samples, n, memory_limit, values=throw)
+    traced = is_traced(samples, eta)
+    num_rows = samples.num_rows
+    # Under a trace the answer must not depend on values, and the accurate way is the only one.
+    tall = not traced and num_rows >= max(_MOMENTS_ROWS, _MOMENTS_ROWS_PER_COLUMN * samples.width)
     with solver_precision(traced):
-        coefficients, chosen, report = _fit(
-            functions,
-            kernel_weights,
-            x_rows,
-            y_rows,
-            w_rows,
-            jnp.asarray(n, jnp.int32),
-            None if eta is None else jnp.asarray(eta),
-            bool(intercept),
-            None if slopes is None else (slope_rows, slopes[1]),
-            None if slopes is None else basis.space,
-        )
+        given = None if eta is None else jnp.asarray(eta)
+        problem = (samples, given, bool(intercept), criterion, layout)
+        coefficients, chosen, report, accurate = _fit(*problem, by_moments=tall)
+        if not bool(accurate):
+            coefficients, chosen, report, _ = _fit(*problem, by_moments=False)
     if throw:
         raise_unless_ok(report)
-    return SpectralModel(basis, coefficients.reshape(-1, *data.outputs), chosen, report)
-
-
-def padded_length(num_rows: int, fewest: int = _FEWEST_ROWS) -> int:
-    """The number of rows that a fit of so many samples is compiled for."""
-    return num_rows if num_rows > _PADDED_ROWS else max(fewest, 1 << (num_rows - 1).bit_length())
-
-
-def padded_rows(array: Array, length: int, traced: bool) -> Array:
-    """Copies of the first row to a given length; on the host where it can, which compiles nothing."""
-    if len(array) == length:
-        return array
-    if traced:
-        return split_rows(array, 1, length)[0]
-    host = np.asarray(array)
-    filling = np.broadcast_to(host[:1], (length - len(host), *host.shape[1:]))
-    return jnp.asarray(np.concatenate([host, filling]))
-
-
-class KnownFunctions(AbstractFunctions):
-    """A table at points that are its values there."""
-
-    num_functions: int = eqx.field(static=True)
-
-    @property
-    def width(self) -> int:
-        """The values."""
-        return self.num_functions
-
-    def rows(self, points: Array) -> Array:
-        """``(batch, num_functions) -> (num_functions, batch)``."""
-        return points.T
-
-
-class WeightedRows(eqx.Module):
-    """The rows of a fit, chunk by chunk: √μ φ(x) (the constant apart with an intercept), y, and w.
-
-    With gradients those of each sample follow its value, with weights ωw.
-    """
-
-    space: AbstractSpace | None
-    functions: AbstractFunctions
-    points: Float[Array, "chunks rows ..."] | PaddedSets
-    targets: Float[Array, "chunks rows o"]
-    weights: Float[Array, "chunks rows"]
-    scale: Float[Array, " a"]
-    gradients: tuple[Float[Array, "chunks rows p o"], Float[Array, ""]] | None
-
-    def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
-        """One chunk of F, A, Y, w."""
-        points = jax.tree.map(lambda array: array[chunk], self.points)
-        dtype, targets, weights = self.scale.dtype, self.targets[chunk], self.weights[chunk]
-        features = self.functions.columns(points).astype(dtype)
-        if self.gradients is not None:
-            assert self.space is not None
-            slopes = _slopes(self.space, self.functions, points).astype(dtype)
-            features = jnp.concatenate([features[:, None], slopes], axis=1)
-            targets = jnp.concatenate([targets[:, None], self.gradients[0][chunk]], axis=1)
-            ratios = jnp.concatenate(
-                [jnp.ones(1, dtype), jnp.repeat(self.gradients[1], slopes.shape[1])]
-            )
-            weights = weights[:, None] * ratios[None]
-            features, targets = (rows.reshape(-1, rows.shape[-1]) for rows in (features, targets))
-            weights = weights.reshape(-1)
-        num_free = features.shape[1] - len(self.scale)
-        scaled = features[:, num_free:] * self.scale[None]
-        return features[:, :num_free], scaled, targets, weights
-
-
-class KeptRows(eqx.Module):
-    """The same rows, evaluated before: both passes read them, and gradients are compiled once."""
-
-    chunks: tuple[Array, Array, Array, Array]
-
-    def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
-        """One chunk of F, A, Y, w."""
-        return jax.tree.map(lambda array: array[chunk], self.chunks)
-
-
-def _slopes(
-    space: AbstractSpace, functions: AbstractFunctions, points: Array | PaddedSets
-) -> Float[Array, "batch p D"]:
-    """∂φ/∂x along each of the p coordinates, of the tangential parts of their directions."""
-    sets = points if isinstance(points, PaddedSets) else None
-    if isinstance(points, PaddedSets):  # what is absent may be anything
-        rows = points.points.reshape(*points.present.shape, -1)
-        where = jnp.where(points.present[..., None], rows, 0).reshape(points.points.shape)
-    else:
-        where = points
-
-    def columns(values: Array) -> Array:
-        if sets is None:
-            return functions.columns(values)
-        return functions.columns(dataclasses.replace(sets, points=values))
-
-    def along(direction: Array) -> Array:
-        vectors = jnp.broadcast_to(direction.reshape(where.shape[1:])[None], where.shape)
-        return jax.jvp(columns, (where,), (tangential(space, where, vectors),))[1]
-
-    directions = jnp.eye(math.prod(where.shape[1:]), dtype=where.dtype)
-    return jnp.moveaxis(jax.vmap(along)(directions), 0, 1)
+    return SpectralModel(basis, coefficients.reshape(-1, *outputs), chosen, report)
 
 
 @eqx.filter_jit
 def _fit(
-    functions: AbstractFunctions,
-    kernel_weights: Array,
-    x: Array | PaddedSets,
-    y: Array,
-    weights: Array,
-    num_samples: Array,
+    samples: Samples,
     penalty: Array | None,
     intercept: bool,
-    gradients: tuple[Array, Array] | None,
-    space: AbstractSpace | None,
-) -> tuple[Array, Array, Report]:
-    dtype = working_dtype(x.dtype)
-    kernel_weights = kernel_weights.astype(dtype)[int(intercept) :]
-    # √0 = 0 has no derivative, and its function no coefficient.
-    positive = kernel_weights > 0
-    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, kernel_weights, 1.0)), 0.0)
-    group = 1 if gradients is None else 1 + gradients[0].shape[1]
-    num_chunks = num_chunks_for(y.shape[0] * group, functions.num_functions + y.shape[1])
-    num_chunks = min(num_chunks, y.shape[0])
-    length = -(-y.shape[0] // num_chunks)
-    present = jnp.arange(num_chunks * length, dtype=jnp.int32).reshape(num_chunks, length) < num_samples
-    if gradients is not None:
-        values = split_rows(gradients[0].astype(dtype), num_chunks, length)
-        gradients = values, gradients[1].astype(dtype)
-    rows = WeightedRows(
-        space,
-        functions,
-        split_rows(x, num_chunks, length),
-        split_rows(y.astype(dtype), num_chunks, length),
-        jnp.where(present, split_rows(weights.astype(dtype), num_chunks, length), 0.0),
-        scale,
-        gradients,
-    )
+    criterion: str,
+    folds: Folds | None,
+    *,
+    by_moments: bool,
+) -> tuple[Array, Array, Report, Array | bool]:
     with jax.default_matmul_precision("highest"):
-        small = num_chunks * length * group * (functions.num_functions + y.shape[1]) <= CHUNK_ENTRIES
-        if small and not isinstance(functions, KnownFunctions):
-            rows = KeptRows(jax.lax.map(rows, jnp.arange(num_chunks)))
-        precision = float(jnp.finfo(x.dtype).eps)
-        solution = solve_ridge(rows, num_chunks, num_samples, penalty, precision, group)
-    coefficients = jnp.concatenate([solution.free, scale[:, None] * solution.coefficients])
-    return (
-        coefficients.astype(x.dtype),
-        solution.penalty.astype(x.dtype),
-        as_report(solution, x.dtype),
-    )
+        problem, chosen = chunked_problem(samples, intercept), None
+        if folds is not None:
+            parts = chunked_problem(fixed(samples), intercept, folds.order)
+            penalty, error = fold_penalty(
+                parts.rows, folds.labels, folds.count, samples.num_samples, parts.precision
+            )
+            chosen = Criterion("kfold", error)
+        arguments = (
+            problem.rows,
+            problem.num_chunks,
+            samples.num_samples,
+            penalty,
+            problem.precision,
+            problem.group,
+            criterion,
+            problem.num_rows,
+        )
+        accurate = True
+        if by_moments:
+            solution, accurate = solve_by_moments(*arguments)
+        else:
+            solution = solve_ridge(*arguments)
+    if chosen is not None:
+        solution = solution._replace(criterion=chosen)
+    scaled = problem.scale[:, None] * solution.coefficients
+    coefficients = jnp.concatenate([solution.free, scaled])
+    dtype = samples.x.dtype
+    chosen_penalty = solution.penalty.astype(dtype)
+    return coefficients.astype(dtype), chosen_penalty, as_report(solution, dtype), accurate

@@ -8,6 +8,8 @@ from symjax_learn.optimization.group_lasso import solve_group_lasso as solve_gro
 from symjax_learn.optimization.inequalities import ProgramSolution as ProgramSolution
 from symjax_learn.optimization.inequalities import solve_quadratic_program as solve_quadratic_program
 from symjax_learn.optimization.lbfgs import solve_by_gradients as solve_by_gradients
+from symjax_learn.optimization.moments import Moments as Moments
+from symjax_learn.optimization.moments import solve_moments as solve_moments
 from symjax_learn.optimization.quadratic import solve_ridge as solve_ridge
 from symjax_learn.optimization.solution import RidgeSolution as RidgeSolution
 from symjax_learn.optimization.solution import Status as Status

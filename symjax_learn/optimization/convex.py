@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from symjax_learn.optimization.losses import Quantile, SmoothQuantile
-from symjax_learn.optimization.problem import (
+from symjax_learn.optimization.passes import (
     Loss,
     Problem,
     Terms,
@@ -280,6 +280,7 @@ def _direction(hessian: Float[Array, "p p"], terms: Terms) -> tuple[Array, Array
 @eqx.filter_custom_jvp
 def _carried(problem: Problem, theta: Float[Array, "t k"]) -> Float[Array, "t k"]:
     """The minimizer, with its derivative by the implicit function theorem."""
+    del problem
     return theta
 
 

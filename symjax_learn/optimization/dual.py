@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from symjax_learn.optimization.solution import (
+    Criterion,
     RidgeSolution,
     best_of,
     fit_status,
@@ -81,4 +82,5 @@ def solve_kernel_ridge(
         errors[best],
         condition,
         status,
+        Criterion("loo", errors[best]) if penalty is None else None,
     )

@@ -1,6 +1,7 @@
-"""The penalty by k-fold cross-validation: each sample's loss by a fit to the other folds."""
+"""Cross-validation by folds: the exact errors of all refits, from one triangle for each fold.
 
-from collections.abc import Callable
+Knows features and penalties; no groups, no spaces.
+"""
 
 import equinox as eqx
 import jax
@@ -8,94 +9,103 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn.optimization.problem import Problem, held, widths
-from symjax_learn.optimization.quadratic import Rows
-
-# Penalties for each factor of ten, and factors of ten, of the ridge and of the group lasso.
-_RIDGE, _LASSO = (2, 10), (4, 5)
-
-# rows, penalty, first guess -> θ.
-Solver = Callable[[Rows, Array, Array], Array]
-
-
-class Reweighted(eqx.Module):
-    """Rows with other weights."""
-
-    rows: Rows
-    weights: Float[Array, "chunks rows"]
-
-    def __call__(self, chunk: Array) -> tuple[Array, Array, Array, Array]:
-        """One chunk of F, A, Y, w."""
-        free, penalized, targets, _ = self.rows(chunk)
-        return free, penalized, targets, self.weights[chunk]
+from symjax_learn.optimization.quadratic import (
+    Rows,
+    absorbed,
+    decomposition_of,
+    solution_at,
+    weighted,
+)
+from symjax_learn.optimization.solution import best_of, penalty_grid
 
 
-def choose_penalty(
-    solve: Solver,
-    problem: Problem,
-    weights: Float[Array, "chunks rows"],
-    folds: int,
-    groups: Int[Array, " a"] | None,
+class Folds(eqx.Module):
+    """Samples in chunks, of which each holds samples of one fold.
+
+    Attributes:
+        order: ``(chunks, rows)``, the samples of each chunk, −1 for none.
+        labels: the fold of each chunk.
+        count: k.
+    """
+
+    order: Int[Array, "chunks rows"]
+    labels: Int[Array, " chunks"]
+    count: int = eqx.field(static=True)
+
+
+def fold_chunks(labels: Int[np.ndarray, " n"], rows: int) -> Folds:
+    """Chunks of at most so many rows of the samples with labels 0, …, k − 1, of which none is empty."""
+    sizes = np.bincount(labels)
+    rows = min(rows, int(sizes.max()))
+    chunks = -(-sizes // rows)
+    order = np.full((int(chunks.sum()), rows), -1, np.int32)
+    starts = np.concatenate([[0], np.cumsum(chunks)])
+    for fold in range(len(sizes)):
+        members = np.flatnonzero(labels == fold)
+        order[starts[fold] : starts[fold + 1]].reshape(-1)[: len(members)] = members
+    of_chunk = np.repeat(np.arange(len(sizes), dtype=np.int32), chunks)
+    return Folds(jnp.asarray(order), jnp.asarray(of_chunk), len(sizes))
+
+
+def fold_penalty(
+    rows: Rows,
+    labels: Int[Array, " chunks"],
+    num_folds: int,
+    num_samples: Int[Array, ""],
+    precision: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """The penalty on a logarithmic grid of the least held-out loss, and that loss.
+    """The penalty η of a grid that errs least on what is left out, and that error.
 
-    Sample i is of fold i mod k. The grid descends, and each fit starts from the one before.
+    Fold after fold is left out and the rest fitted, with nη held fixed, n of all samples. Of each fold
+    only the triangle R of its rows √w [F | A | Y] = QR is kept: |R (b, c, −1)| is the residual on it,
+    and the triangle of the rest is that of the folds before it upon that of the folds after it.
 
     Args:
-        solve: fits rows with one penalty, from a first guess.
-        problem: whose loss is that of all outputs of a sample; its penalty is not read.
-        weights: those of its rows, 0 where a row is padding.
-        folds: k.
-        groups: of the penalized columns, if the penalty is that of the group lasso.
+        rows: the chunks of the rows, of which each is of one fold.
+        labels: the fold of each chunk.
+        num_folds: k.
+        num_samples: n.
+        precision: relative accuracy of the rows.
 
-    Cost: k fits for each penalty, at once for all folds.
+    Returns:
+        η, and the root mean (weighted) square of the residuals over samples and outputs.
+
+    Cost: a pass of O(n(f + a + o)²), O(k·a³) once and O(k·a²·o) for each penalty; memory O(k·a²).
     """
-    problem, weights = held(problem), jax.lax.stop_gradient(weights)
-    number = jnp.arange(weights.size, dtype=jnp.int32).reshape(weights.shape) % folds
-    theta = jnp.zeros((sum(widths(problem)), int(np.prod(problem.shape))), weights.dtype)
+    parts = jax.eval_shape(lambda: weighted(rows, jnp.zeros((), jnp.int32)))
+    f, a, o = (part.shape[1] for part in parts)
+    width, dtype = f + a + o, parts[1].dtype
 
-    def advance(thetas: Array, penalty: Array) -> tuple[Array, Array]:
-        def of_fold(fold: Array, start: Array) -> tuple[Array, Array]:
-            kept = jnp.where(number == fold, 0.0, weights)
-            kept = kept * (jnp.sum(weights) / jnp.sum(kept))
-            theta = solve(Reweighted(problem.rows, kept), penalty, start)
-            left = Reweighted(problem.rows, jnp.where(number == fold, weights, 0.0))
-            return theta, eqx.tree_at(lambda p: p.rows, problem, left).mean_loss(theta)
+    def absorb(triangles: Array, chunk: tuple[Array, Array]) -> tuple[Array, None]:
+        index, fold = chunk
+        return triangles.at[fold].set(absorbed(triangles[fold], rows, index)), None
 
-        thetas, losses = jax.vmap(of_fold)(jnp.arange(folds, dtype=jnp.int32), thetas)
-        # A fit that did not end well is no guess for the next one.
-        return jnp.where(jnp.isfinite(thetas), thetas, 0.0), jnp.sum(losses)
+    chunks = jnp.arange(labels.shape[0], dtype=jnp.int32), labels
+    triangles, _ = jax.lax.scan(absorb, jnp.zeros((num_folds, width, width), dtype), chunks)
 
-    grid = _grid(problem, theta, groups)
-    starts = jnp.broadcast_to(theta[None], (folds, *theta.shape))
-    losses = jax.lax.scan(advance, starts, grid)[1]
-    losses = jnp.where(jnp.isnan(losses), jnp.inf, losses)
-    least = jnp.min(losses)
-    slack = 1e3 * jnp.finfo(losses.dtype).eps * jnp.abs(least)
-    best = jnp.argmax(losses <= least + slack)  # of equals the largest penalty
-    return grid[best], losses[best]
+    def append(before: Array, one: Array) -> tuple[Array, Array]:
+        return jnp.linalg.qr(jnp.concatenate([before, one]), mode="r"), before
 
+    zero = jnp.zeros((width, width), dtype)
+    whole, before = jax.lax.scan(append, zero, triangles)
+    _, after = jax.lax.scan(append, zero, triangles, reverse=True)
+    largest = jnp.max(decomposition_of(whole, f, a).singular ** 2, initial=0.0)
+    grid, one = penalty_grid(largest, (100 * precision) ** 2), jnp.ones((), dtype)
 
-def _grid(problem: Problem, theta: Array, groups: Array | None) -> Float[Array, " e"]:
-    """From a penalty at which hardly anything is left beside the free columns, descending."""
+    def squared(part: tuple[Array, Array, Array]) -> Array:
+        """On one fold, for each penalty."""
+        left_out, *others = part
+        rest = decomposition_of(jnp.linalg.qr(jnp.concatenate(others), mode="r"), f, a)
 
-    def of(x: Array, y: Array, w: Array) -> tuple[Array, Array, Array]:
-        slopes = jax.vmap(jax.grad(problem.value, argnums=1))(y, x @ theta)
-        squares = jnp.sum(jnp.where(w[:, None] > 0, w[:, None] * slopes**2, 0.0))
-        return squares, w @ jnp.sum(y**2, axis=1), w @ x**2
+        def of_penalty(ridge: Array) -> Array:
+            solution = solution_at(rest, ridge, one, precision)
+            theta = jnp.concatenate([solution.free, solution.coefficients])
+            return jnp.sum((left_out[:, : f + a] @ theta - left_out[:, f + a :]) ** 2)
 
-    slopes, targets, squares = problem.sums(of)
-    squares = squares[widths(problem)[0] :]
-    if groups is None:
-        per_decade, decades = _RIDGE
-        curvature = jnp.sqrt(slopes / jnp.where(targets > 0, targets, 1.0))
-        top = 10 * jnp.where(curvature > 0, curvature, 1.0) * jnp.max(squares, initial=0.0)
-    else:
-        per_decade, decades = _LASSO
-        a = len(squares)
-        sums = jax.ops.segment_sum(squares, groups, num_segments=a)
-        sizes = jax.ops.segment_sum(jnp.ones_like(squares), groups, num_segments=a)
-        top = jnp.sqrt(slopes * jnp.max(sums / jnp.maximum(sizes, 1.0), initial=0.0))
-    top = jnp.where(top > 0, top, 1.0)
-    exponents = -np.arange(per_decade * decades + 1) / per_decade
-    return top * jnp.asarray(10.0**exponents, theta.dtype)
+        return jax.vmap(of_penalty)(grid)
+
+    total = jnp.sum(jax.lax.map(squared, (triangles, before, after)), axis=0)
+    count = num_samples.astype(dtype)
+    errors = jnp.sqrt(total / (count * o))
+    best = best_of(errors, jnp.linalg.norm(whole[:, f + a :]) / jnp.sqrt(count))
+    return grid[best] / count, errors[best]

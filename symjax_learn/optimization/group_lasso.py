@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from symjax_learn.optimization.convex import ConvexSolution
-from symjax_learn.optimization.problem import Loss, Problem, Terms, factor_of, held, terms_at, widths
+from symjax_learn.optimization.passes import Loss, Problem, Terms, factor_of, held, terms_at, widths
 from symjax_learn.optimization.quadratic import Rows
 from symjax_learn.optimization.solution import Status
 
@@ -239,6 +239,7 @@ def _least_of_model(
 @eqx.filter_custom_jvp
 def _carried(problem: tuple[Problem, _Penalty], theta: Float[Array, "t k"]) -> Float[Array, "t k"]:
     """The minimizer, with its derivative by the implicit function theorem."""
+    del problem
     return theta
 
 

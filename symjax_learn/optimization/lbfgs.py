@@ -13,7 +13,7 @@ import lineax as lx
 from jaxtyping import Array, Float, Int
 
 from symjax_learn.optimization.convex import ConvexSolution
-from symjax_learn.optimization.problem import Loss, Problem, held, ridge_of, widths
+from symjax_learn.optimization.passes import Loss, Problem, held, ridge_of, widths
 from symjax_learn.optimization.quadratic import Rows
 from symjax_learn.optimization.solution import Status
 

@@ -5,7 +5,9 @@ features and penalties; no groups, no spaces.
 
 With the QR decomposition √w [F | A | Y] = Q R the problem is a small triangular one, whatever n. Its
 penalized block R_AA = U S Vᵀ gives c(η) = V S/(S² + nη) Uᵀ R_AY for every η. No Gram matrix is formed,
-so the condition number is not squared.
+so the condition number is not squared. Many well-conditioned rows take their moments instead: a sum of
+matrix products and one symmetric eigendecomposition, several times faster; :func:`solve_by_moments` says
+whether that was accurate.
 """
 
 from collections.abc import Callable
@@ -17,7 +19,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
+from symjax_learn.optimization.criteria import Axes, balance, criterion_errors, criterion_value
 from symjax_learn.optimization.solution import (
+    Criterion,
     RidgeSolution,
     best_of,
     fit_status,
@@ -26,6 +30,11 @@ from symjax_learn.optimization.solution import (
 
 # A chunk of a pass holds so many rows, or two for each column of a wide problem.
 _CHUNK_ROWS = 1024
+
+# Moments are accurate enough where they lose no more than this, or than a tenth of what the rounding of
+# the rows loses; the factor counts how roundings of a long sum add up.
+_MOMENTS_LOSS = 1e-10
+_SUM_ROUNDING = 10.0
 
 # A pass over samples: index of a chunk -> rows (F, A, Y) and their weights w, zero beyond n. A pytree,
 # so that a solution can be differentiated with respect to the arrays in it.
@@ -41,6 +50,7 @@ class Decomposition(NamedTuple):
         singular: S, descending.
         right: V.
         targets: Uᵀ R_AY.
+        rest: the squares of Y outside the span of all columns, |R_YY|² by columns.
     """
 
     corner: Float[Array, "f f"]
@@ -48,6 +58,7 @@ class Decomposition(NamedTuple):
     singular: Float[Array, " r"]
     right: Float[Array, "a r"]
     targets: Float[Array, "r o"]
+    rest: Float[Array, " o"]
 
     @property
     def alive(self) -> Bool[Array, " r"]:
@@ -60,6 +71,19 @@ class Decomposition(NamedTuple):
         """``values`` over S, and zero where S is."""
         return jnp.where(self.alive, values / jnp.where(self.alive, self.singular, 1.0), 0.0)
 
+    def axes(self, num_rows: Array) -> Axes:
+        """The problem as the criteria read it, of N rows."""
+        alive = self.alive
+        dead = jnp.where(alive[:, None], 0.0, self.targets)
+        return Axes(
+            jnp.where(alive, self.singular**2, 0.0),
+            self.targets - dead,
+            self.rest + jnp.sum(dead**2, axis=0),
+            2 * jnp.sum(jnp.log(jnp.abs(jnp.diagonal(self.corner)))),
+            num_rows,
+            self.corner.shape[0],
+        )
+
 
 def solve_ridge(
     rows: Rows,
@@ -68,21 +92,26 @@ def solve_ridge(
     penalty: Float[Array, ""] | None,
     precision: float,
     group: int = 1,
+    criterion: str = "loo",
+    num_rows: Int[Array, ""] | None = None,
 ) -> RidgeSolution:
-    """Solve for one penalty, or for the one that minimizes the leave-one-out error.
+    """Solve for one penalty, or for the one that minimizes a criterion, such as the leave-one-out error.
 
     Differentiable once, by the implicit function theorem, with respect to the arrays of ``rows`` and
     to a given penalty: the minimizer and the leave-one-out error have derivatives also where singular
-    values coincide or vanish, while those of the condition and of a chosen penalty are zero.
+    values coincide or vanish, while those of the condition, of a chosen penalty and of the criterion
+    that chose it, unless it is the leave-one-out error, are zero.
 
     Args:
         rows: the chunks of the rows; called in two passes.
         num_chunks: of equal length.
         num_samples: n, of the samples that are no padding; the penalty enters as nη.
-        penalty: η, or ``None`` for leave-one-out over a logarithmic grid with nη held fixed, on
-            which the condition stays below 1/(100·precision).
+        penalty: η, or ``None`` for the best of a logarithmic grid, on which the condition stays below
+            1/(100·precision).
         precision: relative accuracy of the rows, the larger of their and the solver's rounding.
         group: g consecutive rows belong to one sample, and are left out together.
+        criterion: what chooses: ``"loo"``, leave-one-out with nη held fixed, or one of ``CRITERIA``.
+        num_rows: N, the rows of positive weight, which ``CRITERIA`` count; n·g unless given.
 
     Cost: one pass of O(n·g(f + a + o)²), one singular value decomposition O(a³), and for the
     leave-one-out errors one more pass of O(n·g·a·(a + penalties·(o + g))), and penalties·n·g³.
@@ -94,6 +123,8 @@ def solve_ridge(
         num_chunks=num_chunks,
         precision=precision,
         group=group,
+        criterion=criterion,
+        num_rows=num_samples * group if num_rows is None else num_rows,
     )
     if penalty is None:
         return solution
@@ -109,20 +140,60 @@ def _solve(
     num_chunks: int,
     precision: float,
     group: int,
+    criterion: str,
+    num_rows: Int[Array, ""],
 ) -> RidgeSolution:
-    return _decomposed_solution(rows, penalty, num_samples, num_chunks, precision, group)[0]
+    parts = decompose(rows, num_chunks)
+    return _decomposed_solution(
+        parts, rows, penalty, num_samples, num_chunks, precision, group, criterion, num_rows
+    )[0]
+
+
+def solve_by_moments(
+    rows: Rows,
+    num_chunks: int,
+    num_samples: Int[Array, ""],
+    penalty: Float[Array, ""] | None,
+    precision: float,
+    group: int = 1,
+    criterion: str = "loo",
+    num_rows: Int[Array, ""] | None = None,
+) -> tuple[RidgeSolution, Bool[Array, ""]]:
+    """As :func:`solve_ridge` from XᵀWX, and whether that is as accurate; not to be differentiated.
+
+    A Gram matrix squares the condition κ of what is solved, at the smallest penalty in question: it is
+    accurate where κ² times the rounding of this precision is small, or smaller than the κ·precision that
+    the rounding of the rows loses anyway.
+
+    Cost: O(n·g(f + a + o)²) in matrix products, O(a³) once, and the second pass of :func:`solve_ridge`.
+    """
+    free, _, _, _ = jax.eval_shape(rows, jnp.zeros((), jnp.int32))
+    parts = decomposition_of_moments(*moments_of(rows, num_chunks), free.shape[1])
+    count = num_samples * group if num_rows is None else num_rows
+    solution, _, grid = _decomposed_solution(
+        parts, rows, penalty, num_samples, num_chunks, precision, group, criterion, count
+    )
+    squares = parts.singular**2
+    largest, smallest = jnp.max(squares, initial=0.0), jnp.min(squares, initial=jnp.inf)
+    lowest = jnp.min(grid)
+    squared = (largest + lowest) / (smallest + lowest)
+    loss = _SUM_ROUNDING * jnp.finfo(squares.dtype).eps * squared
+    accurate = loss <= jnp.maximum(_MOMENTS_LOSS, 0.1 * precision * jnp.sqrt(squared))
+    return solution, accurate | (largest == 0)
 
 
 def _decomposed_solution(
+    parts: Decomposition,
     rows: Rows,
     penalty: Float[Array, ""] | None,
     num_samples: Int[Array, ""],
     num_chunks: int,
     precision: float,
     group: int,
-) -> tuple[RidgeSolution, Decomposition, Float[Array, ""]]:
-    """The solution, the decomposition, and nη."""
-    parts = _decompose(rows, num_chunks)
+    criterion: str,
+    num_rows: Int[Array, ""],
+) -> tuple[RidgeSolution, Float[Array, ""], Float[Array, " e"]]:
+    """The solution, nη, and the grid on which it was chosen."""
     squares = parts.singular**2
     count = num_samples.astype(squares.dtype)
     largest = jnp.max(squares, initial=0.0)
@@ -130,11 +201,41 @@ def _decomposed_solution(
         grid = penalty_grid(largest, (100 * precision) ** 2)
     else:
         grid = (count * penalty.astype(squares.dtype))[None]
-    errors = _leave_one_out(rows, num_chunks, num_samples, parts, grid, group)
-    num_free, num_penalized = parts.corner.shape[0], parts.right.shape[0]
+    num_penalized, axes, chosen = parts.right.shape[0], parts.axes(num_rows), None
     explained = jnp.sum(parts.mixed[:, num_penalized:] ** 2) + jnp.sum(parts.targets**2)
-    best = best_of(errors, jnp.sqrt(explained / count))
-    ridge, alive = grid[best], parts.alive
+    scale, candidates = jnp.sqrt(explained / count), grid
+    if penalty is None and criterion != "loo":
+        candidates = grid[best_of(criterion_errors(criterion, axes, grid), scale)][None]
+    errors = _leave_one_out(rows, num_chunks, num_samples, parts, candidates, group)
+    best = best_of(errors, scale)
+    ridge, value = candidates[best], errors[best]
+    if penalty is None:
+        if criterion != "loo":
+            value = criterion_value(criterion, balance(axes, ridge), num_rows, axes.num_free)
+        chosen = Criterion(criterion, value)
+    solution = solution_at(parts, ridge, count, precision)
+    return solution._replace(loo_error=errors[best], criterion=chosen), ridge, grid
+
+
+def solution_at(
+    parts: Decomposition,
+    ridge: Float[Array, ""],
+    count: Float[Array, ""],
+    precision: float,
+    rounding: float = 0.0,
+) -> RidgeSolution:
+    """The minimizer at the penalty t = nη, without a leave-one-out error.
+
+    Args:
+        parts: of the rows.
+        ridge: t.
+        count: n.
+        precision: relative accuracy of the rows.
+        rounding: relative accuracy of the sums of their products, where the decomposition is of these.
+    """
+    num_free, num_penalized = parts.corner.shape[0], parts.right.shape[0]
+    squares, alive = parts.singular**2, parts.alive
+    largest = jnp.max(squares, initial=0.0)
     shrinkage = jnp.where(alive, parts.singular / jnp.where(alive, squares + ridge, 1.0), 0.0)
     coefficients = parts.right @ (shrinkage[:, None] * parts.targets)
     remaining = parts.mixed[:, num_penalized:] - parts.mixed[:, :num_penalized] @ coefficients
@@ -144,9 +245,9 @@ def _decomposed_solution(
     smallest = jnp.where(deficient & (ridge > 0), 0.0, smallest)
     ratio = (largest + ridge) / (smallest + ridge)
     condition = jnp.where(largest > 0, jnp.sqrt(ratio), 1.0)
-    status = fit_status(free, coefficients, ridge=ridge, deficient=deficient, loss=condition * precision)
-    solution = RidgeSolution(free, coefficients, ridge / count, errors[best], condition, status)
-    return solution, parts, ridge
+    loss = condition * jnp.maximum(precision, condition * rounding)
+    status = fit_status(free, coefficients, ridge=ridge, deficient=deficient, loss=loss)
+    return RidgeSolution(free, coefficients, ridge / count, None, condition, status)
 
 
 @_solve.def_jvp
@@ -158,15 +259,20 @@ def _solve_jvp(
     num_chunks: int,
     precision: float,
     group: int,
+    criterion: str,
+    num_rows: Int[Array, ""],
 ) -> tuple[RidgeSolution, RidgeSolution]:
     """One Newton step from the solution carries its derivative: θ − H⁻¹∇(θ; data).
 
     ∇ vanishes at θ, so the step changes nothing, and H⁻¹ may be held fixed. The decomposition itself
     is not differentiated: its derivative is infinite where singular values coincide.
     """
-    solution, parts, ridge = _decomposed_solution(*primals, num_samples, num_chunks, precision, group)
+    parts = decompose(primals[0], num_chunks)
+    solution, ridge, _ = _decomposed_solution(
+        parts, *primals, num_samples, num_chunks, precision, group, criterion, num_rows
+    )
     theta = jnp.concatenate([solution.free, solution.coefficients])
-    inverse = _inverse_hessian(parts, ridge)
+    inverse = inverse_hessian(parts, ridge)
     num_free, count = parts.corner.shape[0], num_samples.astype(theta.dtype)
     is_penalized = (jnp.arange(len(theta)) >= num_free).astype(theta.dtype)
 
@@ -206,7 +312,9 @@ def _solve_jvp(
         return near, error
 
     _, (rate, error_rate) = eqx.filter_jvp(stepped, primals, tangents)
-    zero = jnp.zeros((), theta.dtype)
+    zero, chosen = jnp.zeros((), theta.dtype), None
+    if solution.criterion is not None:
+        chosen = Criterion(criterion, error_rate if criterion == "loo" else zero)
     return solution, RidgeSolution(
         rate[:num_free],
         rate[num_free:],
@@ -214,10 +322,11 @@ def _solve_jvp(
         error_rate,
         zero,
         None,  # pyright: ignore[reportArgumentType] - an integer has no tangent
+        chosen,
     )
 
 
-def _inverse_hessian(parts: Decomposition, ridge: Float[Array, ""]) -> Float[Array, "t t"]:
+def inverse_hessian(parts: Decomposition, ridge: Float[Array, ""]) -> Float[Array, "t t"]:
     """(XᵀWX + nη)⁻¹ over the free and the penalized coefficients.
 
     In directions that the data do not reach it is 1/nη, or zero where that is infinite.
@@ -244,36 +353,94 @@ def _left_out(shares: Float[Array, "*batch g g"], residuals: Float[Array, "*batc
     return residuals / shares if shares.shape[-1] == 1 else jnp.linalg.solve(shares, residuals)
 
 
-def _weighted(rows: Rows, chunk: Array) -> tuple[Array, Array, Array]:
+def weighted(rows: Rows, chunk: Array) -> tuple[Array, Array, Array]:
+    """One chunk of √w F, √w A and √w Y."""
     free, penalized, y, weights = rows(chunk)
     root = jnp.sqrt(weights)[:, None]
     return free * root, penalized * root, y * root
 
 
-def _decompose(rows: Rows, num_chunks: int) -> Decomposition:
+def absorbed(triangle: Float[Array, "w w"], rows: Rows, chunk: Array) -> Float[Array, "w w"]:
+    """The R of a QR decomposition, of a triangle with one more chunk below it."""
+    stacked = jnp.concatenate([triangle, jnp.concatenate(weighted(rows, chunk), axis=1)])
+    return jnp.linalg.qr(stacked, mode="r")
+
+
+def decompose(rows: Rows, num_chunks: int) -> Decomposition:
     """The R of a QR decomposition, chunk below chunk; then the singular values of its corner."""
     first = jnp.zeros((), jnp.int32)
-    free, penalized, targets = jax.eval_shape(lambda: _weighted(rows, first))
+    free, penalized, targets = jax.eval_shape(lambda: weighted(rows, first))
     f, a = free.shape[1], penalized.shape[1]
     width = f + a + targets.shape[1]
-    dtype = penalized.dtype
-
-    def absorb(triangle: Array, chunk: Array) -> tuple[Array, None]:
-        stacked = jnp.concatenate([triangle, jnp.concatenate(_weighted(rows, chunk), axis=1)])
-        return jnp.linalg.qr(stacked, mode="r"), None
-
     if num_chunks == 1:
-        triangle = jnp.linalg.qr(jnp.concatenate(_weighted(rows, first), axis=1), mode="r")
+        triangle = jnp.linalg.qr(jnp.concatenate(weighted(rows, first), axis=1), mode="r")
     else:
-        start = jnp.zeros((width, width), dtype)
-        triangle, _ = jax.lax.scan(absorb, start, jnp.arange(num_chunks, dtype=jnp.int32))
+        start = jnp.zeros((width, width), penalized.dtype)
+        triangle, _ = jax.lax.scan(
+            lambda triangle, chunk: (absorbed(triangle, rows, chunk), None),
+            start,
+            jnp.arange(num_chunks, dtype=jnp.int32),
+        )
+    return decomposition_of(triangle, f, a)
+
+
+def decomposition_of(triangle: Float[Array, "_ w"], num_free: int, num_penalized: int) -> Decomposition:
+    """The parts of R, and the singular values of its penalized corner."""
+    f, a, dtype = num_free, num_penalized, triangle.dtype
     corner, mixed = triangle[:f, :f], triangle[:f, f:]
     block, image = triangle[f : f + a, f : f + a], triangle[f : f + a, f + a :]
+    rest = jnp.sum(triangle[f + a :, f + a :] ** 2, axis=0)
     if a == 0 or block.shape[0] == 0:
         right, image = jnp.zeros((a, 0), dtype), jnp.zeros((0, image.shape[1]), dtype)
-        return Decomposition(corner, mixed, jnp.zeros((0,), dtype), right, image)
+        return Decomposition(corner, mixed, jnp.zeros((0,), dtype), right, image, rest)
     left, singular, right = jnp.linalg.svd(block, full_matrices=False)
-    return Decomposition(corner, mixed, singular, right.T, left.T @ image)
+    return Decomposition(corner, mixed, singular, right.T, left.T @ image, rest)
+
+
+def moments_of(rows: Rows, num_chunks: int) -> tuple[Array, Array, Array]:
+    """XᵀWX, XᵀWY and the diagonal of YᵀWY with X = [F | A], chunk by chunk, in a reverse pass again."""
+
+    @jax.checkpoint
+    def products(chunk: Array) -> tuple[Array, Array]:
+        free, penalized, y, weights = rows(chunk)
+        x, heavy = jnp.concatenate([free, penalized], axis=1), weights[:, None] * y
+        z = jnp.concatenate([x, y], axis=1)
+        return (weights[:, None] * x).T @ z, jnp.sum(heavy * y, axis=0)
+
+    chunks = jnp.arange(num_chunks, dtype=jnp.int32)
+    start = jax.tree.map(jnp.zeros_like, jax.eval_shape(products, chunks[0]))
+    (both, squares), _ = jax.lax.scan(
+        lambda total, chunk: (jax.tree.map(jnp.add, total, products(chunk)), None), start, chunks
+    )
+    return both[:, : len(both)], both[:, len(both) :], squares
+
+
+def decomposition_of_moments(
+    gram: Float[Array, "p p"],
+    cross: Float[Array, "p o"],
+    squares: Float[Array, " o"],
+    num_free: int,
+    rounding: float = 0.0,
+) -> Decomposition:
+    """What every penalty needs, from XᵀWX, XᵀWY and YᵀWY: roots of eigenvalues are singular values.
+
+    Eigenvalues that the rounding of the sums hides are taken for as large as it: VᵀAᵀY, which they
+    divide in the end, is accurate all the same.
+    """
+    f, a = num_free, gram.shape[0] - num_free
+    corner = jnp.linalg.cholesky(gram[:f, :f], upper=True)
+    sides = jnp.concatenate([gram[:f, f:], cross[:f]], axis=1)
+    mixed = solve_triangular(corner, sides, trans=1) if f else sides
+    slope, level = mixed[:, :a], mixed[:, a:]
+    values, vectors = jnp.linalg.eigh(gram[f:, f:] - slope.T @ slope)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    share = max(rounding, _SUM_ROUNDING * float(jnp.finfo(values.dtype).eps))
+    singular = jnp.sqrt(jnp.maximum(values, share * jnp.max(values, initial=0.0)))
+    image = vectors.T @ (cross[f:] - slope.T @ level)
+    bare = Decomposition(corner, mixed, singular, vectors, image, jnp.zeros_like(squares))
+    targets = jax.vmap(bare.divided, in_axes=1, out_axes=1)(image)
+    outside = squares - jnp.sum(level**2, axis=0) - jnp.sum(targets**2, axis=0)
+    return bare._replace(targets=targets, rest=jnp.maximum(outside, 0.0))
 
 
 def _leave_one_out(
@@ -302,7 +469,7 @@ def _leave_one_out(
     rounding = 100 * (f + a) * jnp.finfo(squares.dtype).eps
 
     def squared(chunk: Array) -> Array:
-        free, penalized, y = _weighted(rows, chunk)
+        free, penalized, y = weighted(rows, chunk)
         q = solve_triangular(parts.corner, free.T, trans=1).T if f else free
         u = (penalized - q @ parts.mixed[:, :a]) @ parts.right * inverse[None]
         outside = y - q @ parts.mixed[:, a:] - u @ targets

@@ -4,9 +4,12 @@ import enum
 import math
 from typing import NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from symjax_learn._types import AnyArray
 
 # Penalties of a leave-one-out grid, for each factor of ten.
 _PER_DECADE = 4
@@ -48,6 +51,19 @@ MESSAGES = {
 }
 
 
+class Criterion(eqx.Module):
+    """What a penalty was chosen by.
+
+    Attributes:
+        name: ``"loo"``, ``"gcv"``, ``"evidence"`` or ``"kfold"``.
+        value: the least that it is on the grid: a root mean square residual of what was left out, GCV,
+            or −log of the evidence. It counts as fixed under differentiation, unless it is ``"loo"``.
+    """
+
+    name: str = eqx.field(static=True)
+    value: Float[AnyArray, "..."]
+
+
 class RidgeSolution(NamedTuple):
     """The minimizer and its evidence.
 
@@ -55,17 +71,20 @@ class RidgeSolution(NamedTuple):
         free: b, the unpenalized coefficients ``(f, o)``.
         coefficients: c, of the scaled columns ``(a, o)``.
         penalty: η.
-        loo_error: root mean (weighted) square of the leave-one-out residuals over samples and outputs.
+        loo_error: root mean (weighted) square of the leave-one-out residuals over samples and outputs;
+            ``None`` where only sums over the samples are known.
         condition: by how much relative errors of the features may grow.
         status: a :class:`Status` as an integer.
+        criterion: what chose the penalty; ``None`` where it was given.
     """
 
     free: Float[Array, "f o"]
     coefficients: Float[Array, "a o"]
     penalty: Float[Array, ""]
-    loo_error: Float[Array, ""]
+    loo_error: Float[Array, ""] | None
     condition: Float[Array, ""]
     status: Int[Array, ""]
+    criterion: Criterion | None = None
 
 
 def penalty_grid(largest: Float[Array, ""], floor: float) -> Float[Array, " e"]:
