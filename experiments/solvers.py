@@ -1,8 +1,8 @@
-"""What the solvers promise, measured: paths of penalties, scikit-learn on the same features, projections.
+"""What the solvers promise, measured: paths of penalties, other libraries on the same features.
 
-Both sides of a comparison run in one process, the least of several calls each. Ours begin with points and
-evaluate the features, scikit-learn is given them. Times depend on the machine and its load, their ratios
-less.
+Both sides of a comparison run in one process, the least of several calls each. Ours begin with points
+and evaluate the features, scikit-learn is given them. Times depend on the machine and its load, their
+ratios less.
 """
 
 import dataclasses
@@ -86,7 +86,7 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
 
 
 def _problem(num_samples: int, max_norm: int) -> tuple[sj.InvariantBasis, Any, Any, np.ndarray]:
-    """A basis, points, targets with noise, and the features that scikit-learn is given, without φ = 1."""
+    """A basis, points, targets with noise, and the features but φ = 1 that scikit-learn is given."""
     space = sj.Torus(2)
     basis = sj.eigenbasis(space, max_eigenvalue=max_norm)
     x = space.sample(jax.random.key(0), (num_samples,))
@@ -110,7 +110,9 @@ def _ridge(config: Config) -> dict[str, Any]:
             {
                 "num_functions": basis.num_functions,
                 "path_seconds": _seconds(config, lambda fit=fit: fit().coefficients),
-                "one_seconds": _seconds(config, lambda fit=fit: fit(penalty=config.penalty).coefficients),
+                "one_seconds": _seconds(
+                    config, lambda fit=fit: fit(penalty=config.penalty).coefficients
+                ),
                 "gcv_seconds": _seconds(config, lambda fit=fit: fit(penalty="gcv").coefficients),
                 "other_seconds": _seconds(
                     config, lambda other=other, f=features, t=targets: other.fit(f, t).coef_
@@ -158,7 +160,8 @@ def _classifier(config: Config) -> dict[str, Any]:
         other = LogisticRegression(C=inverse, solver=solver, tol=1e-8, max_iter=10_000)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            others[solver] = _seconds(config, lambda other=other: other.fit(features, targets).coef_), other
+            spent = _seconds(config, lambda other=other: other.fit(features, targets).coef_)
+        others[solver] = spent, other
     solver = min(others, key=lambda name: others[name][0])
     logits = others[solver][1].decision_function(features)
     model = fit()
@@ -181,7 +184,8 @@ def _projection(config: Config) -> dict[str, Any]:
     moves = []
     for power in range(1, config.num_generators + 1):
         rotation = np.eye(config.size)
-        rotation[: 2 * turned, : 2 * turned] = np.kron(np.eye(turned), np.linalg.matrix_power(block, power))
+        power_of = np.linalg.matrix_power(block, power)
+        rotation[: 2 * turned, : 2 * turned] = np.kron(np.eye(turned), power_of)
         moves.append(frames @ rotation @ frames.mT - np.eye(config.size))
     constraints = np.concatenate(moves, axis=1)
     vectors = rng.standard_normal((config.num_problems, config.size))
@@ -207,10 +211,12 @@ def table(results: dict[str, np.ndarray]) -> str:
     """The measurements as text."""
     r = results
     lines = [
-        "Ridge, seconds: every penalty by leave-one-out, one, every by GCV; scikit-learn one; difference",
+        "Ridge, seconds: every penalty by leave-one-out, one, every by GCV; scikit-learn's one; "
+        "difference",
     ]
     columns = "num_functions path_seconds one_seconds gcv_seconds other_seconds difference".split()
-    for width, path, one, gcv, other, difference in zip(*(r[f"ridge_{c}"] for c in columns), strict=True):
+    rows = zip(*(r[f"ridge_{column}"] for column in columns), strict=True)
+    for width, path, one, gcv, other, difference in rows:
         lines.append(
             f"  {width:6} functions  {path:7.3f} {one:7.3f} {gcv:7.3f}  {other:7.3f}   path/one "
             f"{path / one:.2f}  one/scikit-learn {one / other:.2f}  {difference:.1e}"

@@ -60,6 +60,8 @@ from symjax_learn.invariants import action as action
 from symjax_learn.invariants import eigenbasis as eigenbasis
 from symjax_learn.invariants import invariant_basis as invariant_basis
 from symjax_learn.invariants import invariant_count as invariant_count
+from symjax_learn.learning import ConvexModel as ConvexModel
+from symjax_learn.learning import ConvexReport as ConvexReport
 from symjax_learn.learning import KernelModel as KernelModel
 from symjax_learn.learning import Posterior as Posterior
 from symjax_learn.learning import Report as Report
@@ -69,6 +71,8 @@ from symjax_learn.learning import SpectralModel as SpectralModel
 from symjax_learn.learning import Tuning as Tuning
 from symjax_learn.learning import accumulate as accumulate
 from symjax_learn.learning import augment as augment
+from symjax_learn.learning import fit_bounded as fit_bounded
+from symjax_learn.learning import fit_convex as fit_convex
 from symjax_learn.learning import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning import fit_ridge as fit_ridge
 from symjax_learn.learning import fit_soft_invariance as fit_soft_invariance
@@ -83,3 +87,4 @@ from symjax_learn.learning import save as save
 from symjax_learn.learning import soft_invariance_path as soft_invariance_path
 from symjax_learn.learning import tune_ridge as tune_ridge
 from symjax_learn.learning import zarr_source as zarr_source
+from symjax_learn.optimization import losses as losses

@@ -437,9 +437,19 @@ def _averaged(pair: Pair, x: Any, y: Any, **options: Any) -> sj.SpectralModel:
     )
 
 
+def _log_cosh(y: Any, f: Any) -> Any:
+    return jnp.sum(jnp.log(jnp.cosh(y - f)))
+
+
+def _convex(pair: Pair, x: Any, y: Any, **options: Any) -> sj.ConvexModel:
+    """A smooth loss of real targets, with a penalty too small to be seen unless one is given."""
+    return sj.fit_convex(pair.basis(), x, y, loss=_log_cosh, **({"penalty": 1e-9} | options))
+
+
 # Estimators of invariant functions: (pair, x, y, **options) -> model.
-ESTIMATORS: dict[str, Callable[..., sj.SpectralModel]] = {
+ESTIMATORS: dict[str, Callable[..., sj.SpectralModel | sj.KernelModel | sj.ConvexModel]] = {
     "ridge": _ridge,
+    "convex": _convex,
     "averaged kernel ridge": _averaged,
 }
 

@@ -22,7 +22,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Imported where they are used: importing the package must not pay for them.
 LAZY = (
     "sympy", "matplotlib", "scipy", "sklearn", "pandas", "optax", "chex", "hypothesis", "spglib",
-    "robust_laplacian",
+    "robust_laplacian", "clarabel",
 )  # fmt: skip
 
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")

@@ -48,21 +48,23 @@ def doors():
         ),
         "fit_ridge by folds": (
             lambda x, y: sj.fit_ridge(basis, x, y, penalty="kfold").coefficients,
-            (x, y),
-        ),
         "posterior": (lambda x, y: sj.posterior(basis, x, y).variance(x), (x, y)),
         "sample of a posterior": (
             lambda key, x: belief.sample(key, 3)(x),
             (jax.random.key(2), x),
-        ),
         "ridge_criterion": (
             lambda x, y: sj.ridge_criterion(basis, x, y, penalty=1e-2, criterion="gcv"),
-            (x, y),
-        ),
         "gradient of a criterion": (
             lambda y: jax.grad(lambda y: sj.ridge_criterion(basis, x, y, penalty=1e-2))(y),
             (y,),
-        ),
+        "fit_convex": (
+            lambda x, y: (
+                sj.fit_convex(
+                    basis, x, (y > 0).astype(y.dtype), loss=sj.losses.logistic, penalty=1e-2
+                ).coefficients
+            ),
+        "fit_convex, group lasso": (
+                    basis, x, y, loss=sj.losses.squared, penalty=1e-2, regularizer="group_lasso"
         "fit_spec_avg": (lambda x, y: sj.fit_spec_avg(basis, x, y).coefficients, (x, y)),
         "fit_soft_invariance": (
             lambda x, y: sj.fit_soft_invariance(whole, x, y, action=action).coefficients,
@@ -129,7 +131,7 @@ def test_every_door_is_lowered_for_cuda_and_tpu(name):
     assert len(exported.mlir_module_serialized) > 0
 
 
-RUN_TWICE = ["basis by orbits", "basis by averaging", "model", "fit_ridge", "posterior"]
+RUN_TWICE = ["basis by orbits", "basis by averaging", "model", "fit_ridge", "fit_convex", "posterior"]
 
 
 @pytest.mark.parametrize("name", RUN_TWICE)

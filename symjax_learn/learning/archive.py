@@ -68,8 +68,10 @@ from symjax_learn.invariants.symmetric_tables import (
     PowerSumProducts,
     SymmetricPolynomials,
 )
+from symjax_learn.learning.convex import ConvexModel, ConvexReport
 from symjax_learn.learning.model import KernelModel, Report, SpectralModel
 from symjax_learn.learning.sums import Checkpoint, RidgeStatistics
+from symjax_learn.optimization.losses import Huber, Logistic, Multinomial, Poisson, Quantile, Squared
 from symjax_learn.optimization.solution import Criterion
 from symjax_learn.optimization.statistics import Sums
 
@@ -91,6 +93,8 @@ _CONSTRUCTORS: tuple[type, ...] = (
     CharacterKernels,
     Characters,
     Checkpoint,
+    ConvexModel,
+    ConvexReport,
     CosineKernels,
     CosineProducts,
     CoupledFunctions,
@@ -107,6 +111,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Grassmannian,
     HermiteKernels,
     HermiteProducts,
+    Huber,
     Hypercube,
     InvariantBasis,
     KernelModel,
@@ -114,11 +119,13 @@ _CONSTRUCTORS: tuple[type, ...] = (
     Labels,
     LieGroup,
     LinearCombinations,
+    Logistic,
     MatrixGroup,
     Mesh,
     Motif,
     MotifFunctions,
     Motifs,
+    Multinomial,
     MultisetFunctions,
     Multisets,
     Operation,
@@ -127,11 +134,13 @@ _CONSTRUCTORS: tuple[type, ...] = (
     PlaneWaveKernels,
     PlaneWaveSums,
     PointProducts,
+    Poisson,
     PowerSumProducts,
     Precise,
     Product,
     ProductGroup,
     ProductKernels,
+    Quantile,
     Report,
     RidgeStatistics,
     RotationGroup,
@@ -147,6 +156,7 @@ _CONSTRUCTORS: tuple[type, ...] = (
     SpectralModel,
     Sphere,
     SphericalHarmonics,
+    Squared,
     Step,
     Stiefel,
     Sums,
@@ -180,7 +190,7 @@ _MAX_DECIMAL_BITS = 4096
 
 
 # What is stored by itself.
-Stored = SpectralModel | KernelModel | InvariantBasis | RidgeStatistics
+Stored = SpectralModel | ConvexModel | KernelModel | InvariantBasis | RidgeStatistics
 
 
 def save(path: str | os.PathLike[str], model: Stored) -> None:
@@ -311,7 +321,7 @@ def _is_whole(model: Any) -> bool:
     match model:
         case KernelModel():
             return model.coefficients.shape[0] == len(model.centers)
-        case SpectralModel():
+        case SpectralModel() | ConvexModel():
             return model.coefficients.shape[0] == model.basis.num_functions
         case InvariantBasis():
             return model.eigenvalues.shape == (model.num_functions,)

@@ -77,14 +77,21 @@ class SpectralModel(eqx.Module):
             TypeError: the points are not floating.
             ValueError: the shape is not that of points, or a mask does not fit.
         """
-        flat, batch = self.basis.flattened(points, mask, "points")
-        outputs, functions = self.coefficients.shape[1:], self.basis.functions
-        small = math.prod(batch) * functions.num_functions <= CHUNK_ENTRIES
-        if small and not is_traced(self, flat):
-            values = _contracted(evaluate(functions, flat), self.coefficients)
-        else:
-            values = _predict(functions, self.coefficients, flat)
-        return values.reshape(*batch, *outputs)
+        return spectral_values(self.basis, self.coefficients, points, mask)
+
+
+def spectral_values(
+    basis: InvariantBasis, coefficients: Array, points: FloatArray, mask: AnyArray | None
+) -> Array:
+    """φ(x)c, ``(*batch, *outputs)``; features are formed in chunks and contracted at once."""
+    flat, batch = basis.flattened(points, mask, "points")
+    outputs, functions = coefficients.shape[1:], basis.functions
+    small = math.prod(batch) * functions.num_functions <= CHUNK_ENTRIES
+    if small and not is_traced(basis, coefficients, flat):
+        values = _contracted(evaluate(functions, flat), coefficients)
+    else:
+        values = _predict(functions, coefficients, flat)
+    return values.reshape(*batch, *outputs)
 
 
 @eqx.filter_jit

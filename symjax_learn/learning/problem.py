@@ -82,11 +82,12 @@ def checked_samples(
     mask: AnyArray | None = None,
     penalty: object = None,
     values: bool,
-    memory_limit: int,
+    memory_limit: int | None,
 ) -> tuple[Samples, tuple[int, ...], int]:
     """The samples, the shape of one target and n, or an error that names the argument and the remedy.
 
-    Values are looked at only when ``values``, and never under a trace, such as that of the penalty.
+    Values are looked at only when ``values``, and never under a trace, such as that of the penalty. Too
+    large a decomposition is refused where there is a limit.
     """
     if not isinstance(basis, InvariantBasis):
         raise TypeError(
@@ -95,12 +96,13 @@ def checked_samples(
         )
     data = checked_sets(basis, x, mask, y, values=values)
     width = basis.num_functions + data.y.shape[1]
-    refuse_beyond(
-        memory_limit,
-        _BYTES_OF_SQUARE * width**2,
-        f"basis: the decomposition of {basis.num_functions:,} functions",
-        "Use fewer functions, raise memory_limit, or use fit_kernel_ridge where samples are few.",
-    )
+    if memory_limit is not None:
+        refuse_beyond(
+            memory_limit,
+            _BYTES_OF_SQUARE * width**2,
+            f"basis: the decomposition of {basis.num_functions:,} functions",
+            "Use fewer functions, raise memory_limit, or use fit_kernel_ridge where samples are few.",
+        )
     sample_weights = checked_weights(weights, density, data, values=values)
     kernel_weights = checked_spectrum(spectrum, basis.eigenvalues)
     slopes = None

@@ -363,7 +363,7 @@ def _evidence(
     residual = size(constraints @ answer - targets)
     gap = decided.kept / xp.maximum(decided.null, rounding)
     missed = residual > 100 * cut * (size(targets) + size(answer))
-    status = xp.where(missed & xp.any(targets != 0, axis=(1, 2)), Status.inconsistent, Status.ok)
+    status = xp.where(missed & xp.any(targets != 0, axis=(1, 2)), Status.infeasible, Status.ok)
     status = xp.where(gap < rounding**_GAP_POWER, Status.no_gap, status)
     finite = xp.isfinite(residual) & xp.all(xp.isfinite(answer), axis=(1, 2))
     status = xp.where(finite, status, Status.not_finite)

@@ -24,8 +24,9 @@ class Status(enum.IntEnum):
     ill_conditioned = 3
     bad_penalty = 4
     not_converged = 5
+    not_convex = 6
     no_gap = 7
-    inconsistent = 8
+    infeasible = 8
 
 
 MESSAGES = {
@@ -35,18 +36,24 @@ MESSAGES = {
         "give a positive penalty, more samples or fewer functions."
     ),
     Status.ill_conditioned: (
-        "at this penalty the problem is singular to working precision (report.condition says how "
-        "far); raise the penalty or use float64."
+        "at this penalty the problem is singular to working precision; raise the penalty or use float64."
     ),
     Status.bad_penalty: "the penalty is negative or not finite; give a finite number >= 0.",
     Status.not_converged: (
-        "the iterations ended before the residual was small; allow more steps or a larger tolerance."
+        "the solver stopped before its tolerance was met; allow more steps, a larger tolerance or a "
+        "larger penalty. Where a function of the basis separates the labels there is no minimizer "
+        "without a penalty."
+    ),
+    Status.not_convex: (
+        "the loss has negative curvature at some sample; only convex losses have one minimum to find."
     ),
     Status.no_gap: (
         "no clear gap between the singular values that were taken for zero and the others; are the "
         "constraints exact (rounded matrices)? Give a tolerance between the two, or float64."
     ),
-    Status.inconsistent: "no vector meets the constraints; the nearest to meeting them was found.",
+    Status.infeasible: (
+        "no coefficients meet all constraints; loosen bounds, drop equalities or use more functions."
+    ),
 }
 
 
