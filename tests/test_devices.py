@@ -42,29 +42,43 @@ def doors():
         "model": (model, (x,)),
         "gradient of a model": (lambda x: jax.grad(lambda x: model(x).sum())(x), (x,)),
         "fit_ridge": (lambda x, y: sj.fit_ridge(basis, x, y).coefficients, (x, y)),
-        "fit_statistics": (
-            lambda x, y: sj.fit_statistics(sums.update(x, y)).coefficients,
-            (x, y),
-        ),
-        "fit_ridge by folds": (
-            lambda x, y: sj.fit_ridge(basis, x, y, penalty="kfold").coefficients,
-        "posterior": (lambda x, y: sj.posterior(basis, x, y).variance(x), (x, y)),
-        "sample of a posterior": (
-            lambda key, x: belief.sample(key, 3)(x),
-            (jax.random.key(2), x),
-        "ridge_criterion": (
-            lambda x, y: sj.ridge_criterion(basis, x, y, penalty=1e-2, criterion="gcv"),
-        "gradient of a criterion": (
-            lambda y: jax.grad(lambda y: sj.ridge_criterion(basis, x, y, penalty=1e-2))(y),
-            (y,),
         "fit_convex": (
             lambda x, y: (
                 sj.fit_convex(
                     basis, x, (y > 0).astype(y.dtype), loss=sj.losses.logistic, penalty=1e-2
                 ).coefficients
             ),
+            (x, y),
+        ),
         "fit_convex, group lasso": (
+            lambda x, y: (
+                sj.fit_convex(
                     basis, x, y, loss=sj.losses.squared, penalty=1e-2, regularizer="group_lasso"
+                ).coefficients
+            ),
+            (x, y),
+        ),
+        "fit_statistics": (
+            lambda x, y: sj.fit_statistics(sums.update(x, y)).coefficients,
+            (x, y),
+        ),
+        "fit_ridge by folds": (
+            lambda x, y: sj.fit_ridge(basis, x, y, penalty="kfold").coefficients,
+            (x, y),
+        ),
+        "posterior": (lambda x, y: sj.posterior(basis, x, y).variance(x), (x, y)),
+        "sample of a posterior": (
+            lambda key, x: belief.sample(key, 3)(x),
+            (jax.random.key(2), x),
+        ),
+        "ridge_criterion": (
+            lambda x, y: sj.ridge_criterion(basis, x, y, penalty=1e-2, criterion="gcv"),
+            (x, y),
+        ),
+        "gradient of a criterion": (
+            lambda y: jax.grad(lambda y: sj.ridge_criterion(basis, x, y, penalty=1e-2))(y),
+            (y,),
+        ),
         "fit_spec_avg": (lambda x, y: sj.fit_spec_avg(basis, x, y).coefficients, (x, y)),
         "fit_soft_invariance": (
             lambda x, y: sj.fit_soft_invariance(whole, x, y, action=action).coefficients,

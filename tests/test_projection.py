@@ -88,9 +88,7 @@ def test_targets_are_met_by_the_nearest_vector(rows):
     np.testing.assert_allclose(found.vectors, expected, atol=100 * CLOSE)
     assert int(found.rank) == min(rows, 3)
     if rows == 20:
-        with pytest.raises(
-            ValueError, match=r"problem 0: no coefficients meet all constraints.*status infeasible"
-        ):
+        with pytest.raises(ValueError, match=r"problem 0: no coefficients meet .*status infeasible"):
             project(vector, constraints, targets + RNG.normal(size=20))
 
 
