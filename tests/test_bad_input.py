@@ -436,7 +436,7 @@ FITS = {
     "x: half precision": (X.astype(jnp.float16), Y, {}, TypeError, r"x: .*32 or 64 bits .*float16"),
     "y: complex": (X, Y.astype(complex), {}, TypeError, r"y: targets are real numbers and got complex"),
     "y: words": (X, ["b"] * 8, {}, TypeError, r"y: targets are real numbers and got <U1"),
-    "penalty: a word": (X, Y, {"penalty": "gcv"}, ValueError, r"penalty: expected 'loo' .*'gcv'"),
+    "penalty: a word": (X, Y, {"penalty": "aic"}, ValueError, r"penalty: expected 'loo' .*'aic'"),
     "penalty: negative": (X, Y, {"penalty": -1.0}, ValueError, r"penalty: .*>= 0 and got -1\.0"),
     "penalty: NaN": (X, Y, {"penalty": math.nan}, ValueError, r"penalty: .*>= 0 and got nan"),
     "penalty: many": (X, Y, {"penalty": np.ones(3)}, ValueError, r"penalty: .*one finite number"),

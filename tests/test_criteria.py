@@ -122,7 +122,7 @@ def test_the_chosen_penalty_is_the_best_of_the_grid_and_the_report_says_by_what(
 
     best = judged(1.0)
     np.testing.assert_allclose(model.report.criterion.value, best, **CLOSE)
-    assert best < min(judged(10**0.25), judged(10**-0.25))
+    assert best < min(judged(10**0.25), judged(10**-0.25)) * (1 if X64 else 1 + 1e-6)
 
 
 def fold_error(basis, labels, penalty):

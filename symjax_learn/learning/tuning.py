@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -56,7 +55,7 @@ def ridge_criterion(
     ``"loo"``: the root mean square of the leave-one-out residuals with nη held fixed. ``"gcv"``:
     (RSS/n)/(1 − df/n)². ``"evidence"``: −log of the likelihood of √w y as the Gaussian process of
     :func:`~symjax_learn.posterior`, integrated over the constant and with the best σ², all outputs
-    together. With intercept, n counts samples of positive weight. Composes under ``jit``, ``vmap`` and,
+    together. n counts the samples of positive weight. Composes under ``jit``, ``vmap`` and,
     for first derivatives, ``grad``, with respect to the penalty, parameters of the spectrum, x, y and
     weights, also where eigenvalues coincide; one compilation for each shape.
 
@@ -90,9 +89,9 @@ def ridge_criterion(
     >>> basis = sj.eigenbasis(sj.Torus(1), max_eigenvalue=25)
     >>> x = sj.Torus(1).sample(jax.random.key(0), (40,))
     >>> y = jax.numpy.exp(jax.numpy.cos(x[:, 0]))
-    >>> def badness(s):
-    ...     return sj.ridge_criterion(basis, x, y, spectrum=sj.sobolev(s), penalty=1e-3)
-    >>> bool(jax.grad(badness)(1.0) < 0)  # a smooth target
+    >>> def badness(penalty):
+    ...     return sj.ridge_criterion(basis, x, y, penalty=penalty)
+    >>> bool(jax.grad(badness)(10.0) > 0)  # a smaller one is better
     True
     """
     _check_criterion(criterion)
@@ -232,7 +231,8 @@ def tune_ridge(
         values=False,
         memory_limit=memory_limit,
     )
-    with solver_precision(is_traced(samples, first.penalty)):
+    narrow, traced = jnp.result_type(float), is_traced(samples, first.penalty)
+    with solver_precision(traced):
         dtype = jnp.result_type(float)
         parameters, penalty, value, steps, norm = _tuned(
             family,
@@ -245,7 +245,10 @@ def tune_ridge(
             limit,
             float(tolerance),
         )
-    parameters = jax.tree.map(lambda leaf: leaf.astype(float), parameters)
+        parameters, value, norm = jax.tree.map(
+            lambda leaf: leaf.astype(narrow), (parameters, value, norm)
+        )
+        penalty = penalty if traced else float(penalty)
     model = fit_ridge(basis, x, y, spectrum=family(parameters), penalty=penalty, **options)
     chosen = Criterion(criterion, value.astype(model.coefficients.dtype))
     model = eqx.tree_at(
@@ -261,7 +264,7 @@ def tune_ridge(
             f"gradient is still {float(norm):.1e}. Start elsewhere, or raise max_steps or tolerance; "
             "throw=False returns the last parameters."
         )
-    return Tuning(model, parameters, converged, steps, norm.astype(float))
+    return Tuning(model, parameters, converged, steps, norm)
 
 
 class _TriangularRows(eqx.Module):
@@ -315,26 +318,34 @@ def _tuned(
             value = judged(point)
             return value / count if criterion == "evidence" else jnp.log(value)
 
-        solver = optax.lbfgs()
-        value_and_slope = optax.value_and_grad_from_state(objective)
-
-        def proceed(carry: tuple[Array, Any, Array, Array]) -> Array:
-            _, _, steps, norm = carry
-            return (steps < max_steps) & (norm > tolerance)
-
-        def step(carry: tuple[Array, Any, Array, Array]) -> tuple[Array, Any, Array, Array]:
-            point, state, steps, _ = carry
-            value, slope = value_and_slope(point, state=state)
-            with jax.numpy_dtype_promotion("standard"):  # the solver mixes integers of two widths
-                updates, state = solver.update(
-                    slope, state, point, value=value, grad=slope, value_fn=objective
-                )
-            point = jnp.asarray(optax.apply_updates(point, updates))
-            slope = optax.tree.get(state, "grad")
-            return point, state, steps + 1, jnp.max(jnp.abs(slope))
-
-        zero = jnp.zeros((), jnp.int32)
-        start = (flat, solver.init(flat), zero, jnp.asarray(jnp.inf, flat.dtype))
-        point, _, steps, norm = jax.lax.while_loop(proceed, step, start)
+        point, steps, norm = _minimized(objective, flat, max_steps, tolerance)
         parameters, log_penalty = unravel(point)
         return parameters, jnp.exp(log_penalty), judged(point), steps, norm
+
+
+def _minimized(
+    objective: Callable[[Array], Array], start: Array, max_steps: int, tolerance: float
+) -> tuple[Array, Array, Array]:
+    """The point by L-BFGS, its steps, and the largest entry of the gradient."""
+    import optax
+
+    solver = optax.lbfgs()
+
+    def proceed(carry: tuple[Array, Any, Array, Array, Array]) -> Array:
+        _, _, _, slope, steps = carry
+        return (steps < max_steps) & (jnp.max(jnp.abs(slope)) > tolerance)
+
+    def step(carry: tuple[Array, Any, Array, Array, Array]) -> tuple[Array, Any, Array, Array, Array]:
+        point, state, value, slope, steps = carry
+        with jax.numpy_dtype_promotion("standard"):  # the solver mixes integers of two widths
+            updates, state = solver.update(
+                slope, state, point, value=value, grad=slope, value_fn=objective
+            )
+        point = jnp.asarray(optax.apply_updates(point, updates))
+        value, slope = (jnp.asarray(optax.tree.get(state, name)) for name in ("value", "grad"))
+        return point, state, value, slope, steps + 1
+
+    value, slope = jax.value_and_grad(objective)(start)
+    first = (start, solver.init(start), value, slope, jnp.zeros((), jnp.int32))
+    point, _, _, slope, steps = jax.lax.while_loop(proceed, step, first)
+    return point, steps, jnp.max(jnp.abs(slope))
