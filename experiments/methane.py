@@ -146,7 +146,7 @@ class _Problem:
             sj.fit_ridge(self.basis, x, y, spectrum=_Decay(decay), **options)
             for decay in self.config.decays
         ]
-        best = min(models, key=lambda model: float(model.report.loo_error))
+        best = min(models, key=lambda model: float(np.asarray(model.report.loo_error)))
         return np.asarray(best(jnp.asarray(self.vectors[self.test]))) + center
 
     def _kernel(self, averaged: bool, train: np.ndarray) -> np.ndarray:

@@ -133,7 +133,8 @@ def _dual(config: Config) -> dict[str, Any]:
         return sj.fit_ridge(basis, x, y, spectrum=spectrum, penalty=config.penalty, intercept=False)
 
     gram = features @ features.T + 1.0
-    other = KernelRidge(alpha=config.num_dual * config.penalty, kernel="precomputed")
+    alpha = config.num_dual * config.penalty
+    other = KernelRidge(alpha=alpha, kernel="precomputed")  # pyright: ignore[reportArgumentType]
     seconds = _seconds(config, lambda: fit().coefficients)
     return {
         "seconds": seconds,

@@ -112,6 +112,16 @@ def test_streaming_measures_what_it_says(tmp_path):
     assert "float64 D =     8" in text
 
 
+def test_solvers_agree_with_scikit_learn_and_the_published_projection(tmp_path):
+    results, text = smoke("solvers", tmp_path)
+    assert results["ridge_num_functions"].tolist() == [9, 21]
+    for name in ("ridge", "dual", "classifier", "projection"):
+        assert (results[f"{name}_other_seconds"] > 0).all()
+        assert np.max(results[f"{name}_difference"]) < (1e-5 if name == "classifier" else 1e-8)
+    assert results["classifier_steps"] < 20
+    assert "LogisticRegression" in text
+
+
 def test_algebra_measures_what_it_says(tmp_path):
     results, text = smoke("algebra", tmp_path)
     assert results["orders_orders"].tolist() == ["244823040", str(math.factorial(100))]
