@@ -16,10 +16,11 @@ import numpy as np
 
 import symjax_learn as sj
 from experiments.storage import Outcome, Progress, Store, sweep
-from experiments.timing import least_seconds
+from experiments.timing import least_seconds, timed
 from symjax_learn.optimization import project
 
 _SMOOTHNESS = 2.0
+_NUM_PENALTIES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +65,9 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
     Returns:
         ``ridge_*`` over ``ridge_num_functions``: seconds of :func:`sj.fit_ridge` by leave-one-out
         (``path_seconds``), at one penalty (``one_seconds``), by generalized cross-validation
-        (``gcv_seconds``), of scikit-learn's ``Ridge`` at one penalty (``other_seconds``), and the
-        largest difference of their predictions (``difference``).
+        (``gcv_seconds``), of scikit-learn's ``RidgeCV`` of 100 penalties by leave-one-out, once
+        (``cv_seconds``), of its ``Ridge`` at one penalty (``other_seconds``), and the largest
+        difference of predictions of the latter (``difference``).
         ``dual_*``: seconds at one penalty of fit_ridge on the largest basis and of ``KernelRidge`` on
         the Gram matrix of its features, and the largest difference of predictions.
         ``classifier_*``: seconds of :func:`sj.fit_convex` and ``LogisticRegression``, the solver that
@@ -97,7 +99,7 @@ def _problem(num_samples: int, max_norm: int) -> tuple[sj.InvariantBasis, Any, A
 
 
 def _ridge(config: Config) -> dict[str, Any]:
-    from sklearn.linear_model import Ridge
+    from sklearn.linear_model import Ridge, RidgeCV
 
     rows = []
     for max_norm in config.max_norms:
@@ -105,6 +107,7 @@ def _ridge(config: Config) -> dict[str, Any]:
         fit = functools.partial(sj.fit_ridge, basis, x, y, spectrum=sj.sobolev(_SMOOTHNESS))
         alpha, targets = config.num_samples * config.penalty, np.asarray(y)
         other = Ridge(alpha=alpha)
+        path = RidgeCV(alphas=alpha * np.geomspace(1e-5, 1e5, _NUM_PENALTIES))
         predictions = fit(penalty=config.penalty)(x)
         rows.append(
             {
@@ -114,6 +117,7 @@ def _ridge(config: Config) -> dict[str, Any]:
                     config, lambda fit=fit: fit(penalty=config.penalty).coefficients
                 ),
                 "gcv_seconds": _seconds(config, lambda fit=fit: fit(penalty="gcv").coefficients),
+                "cv_seconds": timed(lambda path=path, f=features, t=targets: path.fit(f, t).coef_)[1],
                 "other_seconds": _seconds(
                     config, lambda other=other, f=features, t=targets: other.fit(f, t).coef_
                 ),
@@ -212,15 +216,18 @@ def table(results: dict[str, np.ndarray]) -> str:
     """The measurements as text."""
     r = results
     lines = [
-        "Ridge, seconds: every penalty by leave-one-out, one, every by GCV; scikit-learn's one; "
-        "difference",
+        "Ridge, seconds: every penalty by leave-one-out, one, every by GCV; scikit-learn's 100 by "
+        "leave-one-out, and one; ratios; difference",
     ]
-    columns = "num_functions path_seconds one_seconds gcv_seconds other_seconds difference".split()
+    columns = (
+        "num_functions path_seconds one_seconds gcv_seconds cv_seconds other_seconds difference".split()
+    )
     rows = zip(*(r[f"ridge_{column}"] for column in columns), strict=True)
-    for width, path, one, gcv, other, difference in rows:
+    for width, path, one, gcv, cv, other, difference in rows:
         lines.append(
-            f"  {width:6} functions  {path:7.3f} {one:7.3f} {gcv:7.3f}  {other:7.3f}   path/one "
-            f"{path / one:.2f}  one/scikit-learn {one / other:.2f}  {difference:.1e}"
+            f"  {width:6} functions {path:7.3f} {one:7.3f} {gcv:7.3f}; {cv:7.3f} {other:7.3f}; path/one "
+            f"{path / one:.2f}, RidgeCV/path {cv / path:.1f}, one/Ridge {one / other:.1f}; "
+            f"{difference:.1e}"
         )
     for name, other in (
         ("dual", "KernelRidge on the Gram matrix of the features"),

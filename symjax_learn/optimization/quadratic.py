@@ -27,6 +27,7 @@ from symjax_learn.optimization.solution import (
     fit_status,
     penalty_grid,
 )
+from symjax_learn.optimization.statistics import upper_products, whole_of
 
 # A chunk of a pass holds so many rows, or two for each column of a wide problem.
 _CHUNK_ROWS = 1024
@@ -404,18 +405,17 @@ def moments_of(rows: Rows, num_chunks: int) -> tuple[Array, Array, Array]:
     """XᵀWX, XᵀWY and the diagonal of YᵀWY with X = [F | A], chunk by chunk, in a reverse pass again."""
 
     @jax.checkpoint
-    def products(chunk: Array) -> tuple[Array, Array]:
-        free, penalized, y, weights = rows(chunk)
-        x, heavy = jnp.concatenate([free, penalized], axis=1), weights[:, None] * y
-        z = jnp.concatenate([x, y], axis=1)
-        return (weights[:, None] * x).T @ z, jnp.sum(heavy * y, axis=0)
+    def products(chunk: Array) -> tuple[Array, ...]:
+        return upper_products(jnp.concatenate(weighted(rows, chunk), axis=1).T)
 
     chunks = jnp.arange(num_chunks, dtype=jnp.int32)
     start = jax.tree.map(jnp.zeros_like, jax.eval_shape(products, chunks[0]))
-    (both, squares), _ = jax.lax.scan(
+    upper, _ = jax.lax.scan(
         lambda total, chunk: (jax.tree.map(jnp.add, total, products(chunk)), None), start, chunks
     )
-    return both[:, : len(both)], both[:, len(both) :], squares
+    both = whole_of(list(upper))
+    p = len(both) - jax.eval_shape(rows, chunks[0])[2].shape[1]
+    return both[:p, :p], both[:p, p:], jnp.diagonal(both)[p:]
 
 
 def decomposition_of_moments(

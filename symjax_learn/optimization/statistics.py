@@ -86,7 +86,7 @@ def sums_of(
         root = jnp.sqrt(w)
         phi, y = features(where) * root[None], y * root[:, None]
         count = jnp.sum((w > 0).astype(w.dtype))
-        return count, jnp.sum(w), _upper(phi), _product(phi, y), jnp.sum(y**2, axis=0)
+        return count, jnp.sum(w), upper_products(phi), _product(phi, y), jnp.sum(y**2, axis=0)
 
     def absorb(sums: Any, chunk: Any) -> tuple[Any, None]:
         return jax.tree.map(_absorbed, sums, contribution(chunk), is_leaf=_is_sum), None
@@ -98,7 +98,7 @@ def sums_of(
     count, weight, rows, cross, squares = jax.tree.map(
         lambda total: Precise(*_two_sum(total.rounded, total.rest)), sums, is_leaf=_is_sum
     )
-    gram = Precise(_whole([row.rounded for row in rows]), _whole([row.rest for row in rows]))
+    gram = Precise(whole_of([row.rounded for row in rows]), whole_of([row.rest for row in rows]))
     return Sums(count, weight, gram, cross, squares)
 
 
@@ -152,7 +152,7 @@ def _product(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision="highest")
 
 
-def _upper(phi: Float[Array, "D rows"]) -> tuple[Array, ...]:
+def upper_products(phi: Float[Array, "D rows"]) -> tuple[Array, ...]:
     """The block rows of ΦΦᵀ from the diagonal on."""
     size = phi.shape[0]
     num_blocks = _NUM_BLOCKS if size >= _NUM_BLOCKS * _BLOCK_ROWS else 1
@@ -160,7 +160,7 @@ def _upper(phi: Float[Array, "D rows"]) -> tuple[Array, ...]:
     return tuple(_product(phi[i : i + step], phi[i:].T) for i in range(0, size, step))
 
 
-def _whole(rows: list[Array]) -> Array:
+def whole_of(rows: list[Array]) -> Array:
     """The symmetric matrix of such block rows."""
     size = rows[0].shape[1]
     upper = jnp.concatenate([jnp.pad(row, ((0, 0), (size - row.shape[1], 0))) for row in rows])
