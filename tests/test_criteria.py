@@ -106,7 +106,10 @@ def test_the_chosen_penalty_is_the_best_of_the_grid_and_the_report_says_by_what(
     given = sj.fit_ridge(basis, x, y, spectrum=SPECTRUM, penalty=model.penalty)
     assert given.report.criterion is None
     np.testing.assert_allclose(model.coefficients, given.coefficients, **CLOSE)
-    np.testing.assert_allclose(model.report.loo_error, given.report.loo_error, **CLOSE)
+    if criterion in ("gcv", "evidence"):
+        assert model.report.loo_error is None  # which would take another pass
+    else:
+        np.testing.assert_allclose(model.report.loo_error, given.report.loo_error, **CLOSE)
     if criterion == "kfold":
         labels = np.arange(N) % 5
 

@@ -81,6 +81,15 @@ def test_the_ends_are_ridge_on_the_full_and_on_the_invariant_basis(case):
         assert worst < 100 * EXACT
 
 
+@pytest.mark.parametrize("penalty", ["gcv", "evidence"])
+def test_the_strength_is_chosen_by_what_chooses_the_penalty(case, penalty):
+    action, basis, x, y = case
+    path = sj.soft_invariance_path(basis, x, y, action=action, penalty=penalty)
+    values = path.reports.criterion.value
+    assert path.reports.loo_error is None
+    np.testing.assert_allclose(values[path.best], values.min(), rtol=1e-9 if X64 else 1e-3)
+
+
 @pytest.mark.parametrize("case", ["torus"], indirect=True)
 def test_the_discrepancy_descends_to_exactly_nothing(case):
     action, basis, x, y = case

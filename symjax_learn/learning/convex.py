@@ -21,11 +21,11 @@ from symjax_learn.learning.model import (
 )
 from symjax_learn.learning.problem import Samples, checked_samples, chunked_problem
 from symjax_learn.optimization.convex import ConvexSolution, solve_convex
+from symjax_learn.optimization.decomposition import Rows
 from symjax_learn.optimization.group_lasso import solve_group_lasso
 from symjax_learn.optimization.lbfgs import solve_by_gradients
 from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial, Quantile
 from symjax_learn.optimization.passes import Loss, Problem
-from symjax_learn.optimization.quadratic import Rows
 from symjax_learn.optimization.refits import choose_penalty
 from symjax_learn.optimization.solution import MESSAGES, Status
 

@@ -30,7 +30,8 @@ class Report(NamedTuple):
     Attributes:
         status: a ``Status`` as an integer; 0 is a good fit.
         loo_error: root mean square of the leave-one-out residuals at the penalty that was used; ``None``
-            where only sums over the samples were read.
+            where only sums over the samples were read: from statistics, and where GCV or the evidence
+            chose the penalty.
         condition: by how much relative errors of the features may be magnified in the fit.
         steps: iterations of the solver (1 for a direct one).
         criterion: the name and the value of what chose the penalty; ``None`` where it was given.

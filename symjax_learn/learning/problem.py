@@ -18,8 +18,8 @@ from symjax_learn.geometry.tangents import tangential
 from symjax_learn.invariants.basis import InvariantBasis, evaluate
 from symjax_learn.learning.data import checked_gradients, checked_sets, checked_weights
 from symjax_learn.learning.model import checked_spectrum, working_dtype
+from symjax_learn.optimization.decomposition import Rows, num_chunks_for
 from symjax_learn.optimization.folds import Folds, fold_chunks
-from symjax_learn.optimization.quadratic import Rows, num_chunks_for
 
 # Up to so many samples a fit takes milliseconds and compiling it a second, so rows are padded to a
 # power of two: a sweep over n compiles a few programs and not one for each n.

@@ -42,7 +42,8 @@ class SoftPath(eqx.Module):
         penalties: η of each.
         reports: the evidence, arrays ``(s,)``.
         discrepancies: √(Σ ‖D(g)c − c‖² + Σ ‖dρ(A)c‖²) of each; 0 for ρ = ∞.
-        best: the number of the fit of least leave-one-out error; of equals the strongest.
+        best: the number of the fit of least leave-one-out error, or of the least of the criterion that
+            chose its penalty; of equals the strongest.
     """
 
     basis: InvariantBasis
@@ -237,8 +238,17 @@ def soft_invariance_path(
         penalties,
         reports,
         jnp.sqrt(squares),
-        len(grid) - 1 - best_of(reports.loo_error[::-1], scale),
+        len(grid) - 1 - best_of(_judged(reports, scale)[::-1], scale),
     )
+
+
+def _judged(reports: Report, scale: Array) -> Float[Array, " s"]:
+    """What the fits are compared by: what chose their penalties, and leave-one-out of given ones."""
+    if reports.criterion is None:
+        return jnp.asarray(reports.loo_error)
+    values = jnp.asarray(reports.criterion.value)
+    # Logarithms may be negative, and are compared by their differences.
+    return values - jnp.min(values) + scale if reports.criterion.name == "evidence" else values
 
 
 def _rotated_back(blocks: tuple[Array, ...], coefficients: Float[Array, "s D o"]) -> Array:

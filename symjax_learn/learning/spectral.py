@@ -98,8 +98,9 @@ def fit_ridge(
 
     A sweep over n compiles once for all n ≤ 128, ≤ 256, …, ≤ 1024; once for each n beyond.
 
-    Cost: O(n·D²) by QR of chunks of rows (twice the features when n is large: the leave-one-out
-    error is a second pass), O(D³) once; memory O(D²) and one chunk, never n × D. With gradients each of
+    Cost: O(n·D²) by QR of chunks of rows, or, outside a trace, of many rows in matrix products where
+    that is as accurate; with leave-one-out a second pass, in which features that are too many to be kept
+    are evaluated again; O(D³) once; memory O(D²) and one chunk, never n × D. With gradients each of
     p coordinates is one more row, and costs about as much as a feature; a sample is left out with all of
     its rows, which costs p³ for each penalty. Of k folds a triangle is kept: one more pass, memory
     O(k·D²), O(k·D³) once and O(k·D²) for each penalty.

@@ -28,8 +28,9 @@ from symjax_learn.learning.problem import (
 )
 from symjax_learn.learning.spectral import fit_ridge
 from symjax_learn.optimization.criteria import CRITERIA, criterion_value
+from symjax_learn.optimization.decomposition import triangle_of
 from symjax_learn.optimization.moments import factor_rows
-from symjax_learn.optimization.quadratic import solve_ridge, triangle_of
+from symjax_learn.optimization.quadratic import solve_ridge
 from symjax_learn.optimization.solution import Criterion
 
 _NAMES = ("loo", *CRITERIA)

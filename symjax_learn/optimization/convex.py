@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from symjax_learn.optimization.decomposition import Rows
 from symjax_learn.optimization.losses import Quantile, SmoothQuantile
 from symjax_learn.optimization.passes import (
     Loss,
@@ -25,7 +26,6 @@ from symjax_learn.optimization.passes import (
     terms_at,
     widths,
 )
-from symjax_learn.optimization.quadratic import Rows
 from symjax_learn.optimization.solution import Status
 
 # τ rises and falls by this factor, from this share of the mean curvature of the loss.

@@ -9,13 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from symjax_learn.optimization.quadratic import (
-    Rows,
-    absorbed,
-    decomposition_of,
-    solution_at,
-    weighted,
-)
+from symjax_learn.optimization.decomposition import Rows, absorbed, decomposition_of, weighted
+from symjax_learn.optimization.quadratic import solution_at
 from symjax_learn.optimization.solution import best_of, penalty_grid
 
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from symjax_learn.optimization.convex import ConvexSolution
+from symjax_learn.optimization.decomposition import Rows
 from symjax_learn.optimization.passes import Loss, Problem, Terms, factor_of, held, terms_at, widths
-from symjax_learn.optimization.quadratic import Rows
 from symjax_learn.optimization.solution import Status
 
 _FACTOR, _FIRST_DAMPING, _MOST_DAMPING = 10.0, 1e-2, 1e15

@@ -13,8 +13,8 @@ import lineax as lx
 from jaxtyping import Array, Float, Int
 
 from symjax_learn.optimization.convex import ConvexSolution
+from symjax_learn.optimization.decomposition import Rows
 from symjax_learn.optimization.passes import Loss, Problem, held, ridge_of, widths
-from symjax_learn.optimization.quadratic import Rows
 from symjax_learn.optimization.solution import Status
 
 # Steps of conjugate gradients that carry a derivative at most.

@@ -19,15 +19,15 @@ from symjax_learn.optimization.criteria import (
     criterion_errors,
     criterion_value,
 )
-from symjax_learn.optimization.quadratic import (
+from symjax_learn.optimization.decomposition import (
     Decomposition,
     Rows,
     decompose,
     decomposition_of_moments,
     inverse_hessian,
     moments_of,
-    solution_at,
 )
+from symjax_learn.optimization.quadratic import solution_at
 from symjax_learn.optimization.solution import Criterion, RidgeSolution, best_of, penalty_grid
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Int
 
+from symjax_learn.optimization.decomposition import Rows
 from symjax_learn.optimization.losses import Multinomial
-from symjax_learn.optimization.quadratic import Rows
 
 # ℓ(y, f) of one sample.
 Loss = Callable[[Any, Any], Any]

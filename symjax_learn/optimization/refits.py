@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from symjax_learn.optimization.decomposition import Rows
 from symjax_learn.optimization.passes import Problem, held, widths
-from symjax_learn.optimization.quadratic import Rows
 
 # Penalties for each factor of ten, and factors of ten, of the ridge and of the group lasso.
 _RIDGE, _LASSO = (2, 10), (4, 5)

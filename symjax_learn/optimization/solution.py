@@ -78,7 +78,8 @@ class RidgeSolution(NamedTuple):
         coefficients: c, of the scaled columns ``(a, o)``.
         penalty: η.
         loo_error: root mean (weighted) square of the leave-one-out residuals over samples and outputs;
-            ``None`` where only sums over the samples are known.
+            ``None`` where only sums over the samples were read: from statistics, and where GCV or the
+            evidence chose the penalty.
         condition: by how much relative errors of the features may grow.
         status: a :class:`Status` as an integer.
         criterion: what chose the penalty; ``None`` where it was given.

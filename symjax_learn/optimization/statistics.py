@@ -83,10 +83,10 @@ def sums_of(
 
     def contribution(chunk: tuple[Any, Array, Array]) -> tuple[Any, ...]:
         where, y, w = chunk
-        root = jnp.sqrt(w)
-        phi, y = features(where) * root[None], y * root[:, None]
-        count = jnp.sum((w > 0).astype(w.dtype))
-        return count, jnp.sum(w), upper_products(phi), _product(phi, y), jnp.sum(y**2, axis=0)
+        phi = features(where)
+        heavy, count = phi * w[None], jnp.sum((w > 0).astype(w.dtype))
+        squares = jnp.sum(w[:, None] * y**2, axis=0)
+        return count, jnp.sum(w), upper_products(heavy, phi), _product(heavy, y), squares
 
     def absorb(sums: Any, chunk: Any) -> tuple[Any, None]:
         return jax.tree.map(_absorbed, sums, contribution(chunk), is_leaf=_is_sum), None
@@ -152,18 +152,16 @@ def _product(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision="highest")
 
 
-def upper_products(phi: Float[Array, "D rows"]) -> tuple[Array, ...]:
-    """The block rows of ΦΦᵀ from the diagonal on."""
-    size = phi.shape[0]
+def upper_products(left: Float[Array, "D rows"], right: Float[Array, "D rows"]) -> tuple[Array, ...]:
+    """The block rows of ΦΨᵀ from the diagonal on, where that is symmetric."""
+    size = len(left)
     num_blocks = _NUM_BLOCKS if size >= _NUM_BLOCKS * _BLOCK_ROWS else 1
     step = -(-size // num_blocks)
-    return tuple(_product(phi[i : i + step], phi[i:].T) for i in range(0, size, step))
+    return tuple(_product(left[i : i + step], right[i:].T) for i in range(0, size, step))
 
 
 def whole_of(rows: list[Array]) -> Array:
     """The symmetric matrix of such block rows."""
     size = rows[0].shape[1]
     upper = jnp.concatenate([jnp.pad(row, ((0, 0), (size - row.shape[1], 0))) for row in rows])
-    if len(rows) == 1:
-        return upper
     return jnp.triu(upper) + jnp.triu(upper, 1).T
