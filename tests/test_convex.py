@@ -330,3 +330,31 @@ def test_solvers_and_regularizers_are_checked():
         fit(REALS, sj.losses.quantile(0.5), regularizer="group_lasso")
     with pytest.raises(ValueError, match=r"basis: the Hessian of 5 coefficients.*solver='lbfgs'"):
         fit(REALS, sj.losses.squared, memory_limit=1000)
+
+
+def test_the_group_lasso_on_simple_eigenvalues_is_soft_thresholding():
+    """At points of a quadrature the functions are orthonormal: c_j = c̃_j (1 − η/(2|c̃_j|))₊."""
+    basis = sj.eigenbasis(sj.Box(1), max_functions=6)
+    x = (jnp.arange(64.0)[:, None] + 0.5) / 64
+    means = np.asarray([1.0, 2.0, 0.005, -0.3, 0.0, 0.05])
+    y = np.asarray(basis(x)) @ means
+    options = {"loss": sj.losses.squared, "regularizer": "group_lasso", "spectrum": jnp.ones_like}
+    model = sj.fit_convex(basis, x, y, penalty=0.04, **options)
+    expected = np.sign(means) * np.maximum(np.abs(means) - 0.02, 0)
+    expected[0] = 1.0  # the constant is free
+    np.testing.assert_allclose(model.coefficients, expected, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", ["huber", "quantile"])
+def test_targets_far_from_zero_move_the_constant_alone(name):
+    loss = sj.losses.huber(0.1) if name == "huber" else sj.losses.quantile(0.3)
+    here, far = fit(REALS, loss), fit(REALS + 1000.0, loss)
+    close = {"atol": 1e-7} if X64 else {"atol": 2e-2}  # of y itself a float32 keeps 6e-5
+    np.testing.assert_allclose(far.coefficients[0], here.coefficients[0] + 1000, **close)
+    np.testing.assert_allclose(far.coefficients[1:], here.coefficients[1:], **close)
+
+
+def test_folds_without_weight_are_named():
+    weights = jnp.arange(N) % 2
+    with pytest.raises(ValueError, match=r"folds: all samples of positive weight are in one fold"):
+        fit(REALS, sj.losses.squared, penalty="kfold", folds=2, weights=weights)

@@ -126,9 +126,10 @@ def test_equalities_may_depend_on_each_other():
         ({"equalities": (np.full((1, 5), np.inf), np.ones(1))}, r"equalities: row 0 is not finite"),
         (
             {"equalities": (np.eye(5), np.zeros(5)), "lower": 1.0},
-            r"no coefficients satisfy all constraints.*infeasible",
+            r"no coefficients meet all constraints.*infeasible",
         ),
         ({"penalty": "loo"}, r"penalty: 'loo' is of fit_ridge"),
+        ({"lower": 0.0, "at": Z.at[3, 0].set(jnp.nan)}, r"at: .*row 3"),
         ({"penalty": -1.0}, r"penalty: expected .*finite number >= 0"),
     ],
 )
@@ -143,3 +144,18 @@ def test_a_status_instead_of_an_error_and_no_traces():
     assert int(model.report.status) == Status.infeasible
     with pytest.raises(TypeError, match=r"outside jit, vmap and grad"):
         jax.jit(lambda y: sj.fit_bounded(BASIS, X, y, penalty=1e-3).coefficients)(Y)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-3, 1e6])
+def test_a_bounded_fit_follows_the_unit_of_its_targets(size):
+    bounds = {"lower": -0.5, "upper": 1.0, "at": Z}
+    scaled = {"lower": -0.5 * size, "upper": size, "at": Z}
+    one = sj.fit_bounded(BASIS, X, Y, penalty=1e-4, **bounds)
+    other = sj.fit_bounded(BASIS, X, Y * size, penalty=1e-4, **scaled)
+    np.testing.assert_allclose(other.coefficients / size, one.coefficients, atol=CLOSE)
+
+
+@pytest.mark.parametrize(("value", "lower"), [(1.0, 0.0), (0.0, -1.0), (0.0, 0.0)])
+def test_bounds_that_are_never_active_change_nothing(value, lower):
+    model = sj.fit_bounded(BASIS, X, jnp.full(60, value), penalty=1e-4, lower=lower)
+    np.testing.assert_allclose(model(Z), value, atol=CLOSE)

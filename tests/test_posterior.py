@@ -182,5 +182,10 @@ def test_what_does_not_fit_is_named(basis):
             sj.posterior(basis, x, y, **options)
     with pytest.raises(ValueError, match=r"noise: one sample does not tell it"):
         sj.posterior(basis, x[:1], y[:1], penalty=1.0)
+    alone = (jnp.arange(len(y)) == 2).astype(x.dtype)
+    with pytest.raises(ValueError, match=r"noise: one sample of positive weight does not tell it"):
+        sj.posterior(basis, x, y, penalty=1.0, weights=alone)
+    untold = sj.posterior(basis, x, y, penalty=1.0, weights=alone, throw=False)
+    assert int(untold.model.report.status) != 0
     with pytest.raises(ValueError, match=r"num_samples: expected at least 1"):
         sj.posterior(basis, x, y).sample(jax.random.key(0), 0)

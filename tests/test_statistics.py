@@ -710,3 +710,24 @@ def test_bad_fits_are_refused():
         sj.fit_statistics(statistics, penalty=-1.0)
     with pytest.raises(ValueError, match=r"statistics: they are of 0 rows of positive weight"):
         sj.fit_statistics(statistics - statistics)
+
+
+@pytest.mark.parametrize("penalty", ["gcv", "evidence"])
+def test_fewer_rows_than_functions_choose_as_the_rows_do(penalty):
+    """Eigenvalues of rounding are no directions in which anything is left over."""
+    circle = sj.Torus(1)
+    basis = sj.eigenbasis(circle, max_eigenvalue=900)
+    x = circle.sample(jax.random.key(0), (30,))
+    y = jnp.exp(jnp.cos(x[:, 0])) + 0.1 * jax.random.normal(jax.random.key(1), (30,))
+    sums = sj.fit_statistics(sj.accumulate(basis, (x, y)), penalty=penalty)
+    rows = sj.fit_ridge(basis, x, y, penalty=penalty)
+    assert basis.num_functions == 61
+    np.testing.assert_allclose(sums.penalty, rows.penalty, rtol=2.0)  # of two grids
+    np.testing.assert_allclose(sums.report.criterion.value, rows.report.criterion.value, rtol=0.2)
+
+
+def test_squares_that_overflow_are_told():
+    x, y, _ = data()
+    huge = np.finfo(x.dtype).max ** 0.6
+    with pytest.raises(ValueError, match="not finite"):
+        sj.fit_statistics(sj.accumulate(BASIS, (x, y * huge)))

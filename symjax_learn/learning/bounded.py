@@ -7,11 +7,11 @@ from jaxtyping import Array, Float
 
 from symjax_learn._chunks import MEMORY_LIMIT, chunk_rows, num_rows, refuse_beyond
 from symjax_learn._types import AnyArray, as_array, is_traced
-from symjax_learn.geometry.spaces import AbstractFunctions, flatten_points
+from symjax_learn.geometry.spaces import AbstractFunctions, check_finite, flatten_points
 from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.basis import InvariantBasis, evaluate
 from symjax_learn.learning.convex import ConvexModel, ConvexReport, raise_unless_good
-from symjax_learn.learning.data import checked_data, checked_weights
+from symjax_learn.learning.data import check_points, checked_data, checked_weights
 from symjax_learn.learning.model import checked_penalty, checked_spectrum
 from symjax_learn.optimization.inequalities import ProgramSolution, solve_quadratic_program
 from symjax_learn.optimization.losses import squared
@@ -99,7 +99,7 @@ def fit_bounded(
     eta = checked_penalty(penalty, len(data.y))
     if eta is None:
         raise ValueError("penalty: 'loo' is of fit_ridge; give a finite number >= 0.")
-    points = data.x if at is None else flatten_points(basis.space, at, "at")[0]
+    points = data.x if at is None else _checked_places(basis, at, values=throw)
     further = _constraints("inequalities", inequalities, basis.num_functions)
     limits = _bounds(lower, upper, num_rows(points), data.outputs)
     num_inequalities = len(further[1]) if limits is None else len(further[1]) + 2 * num_rows(points)
@@ -112,30 +112,35 @@ def fit_bounded(
     )
     free = np.arange(basis.num_functions) < int(intercept)
     scale = np.where(free, 1.0, np.sqrt(kernel_weights))
-    quadratic, linear, offset = _normal_equations(basis.functions, data.x, data.y, sample_weights, scale)
+    # Units in which targets, or else bounds, are of order one.
+    unit = _unit(np.asarray(data.y, float), limits, further[1], equal[1])
+    targets = np.asarray(data.y, float) / unit
+    quadratic, linear, offset = _normal_equations(
+        basis.functions, data.x, targets, sample_weights, scale
+    )
     quadratic = quadratic + 2 * float(eta) * np.diag(np.where(free, 0.0, 1.0))
     values = None if limits is None else _host_features(basis.functions, points) * scale
     answers = []
     for output in range(data.y.shape[1]):
-        matrix, right = [further[0] * scale], [further[1]]
+        matrix, right = [further[0] * scale], [further[1] / unit]
         if limits is not None and values is not None:
             for sign, side in zip((-1.0, 1.0), limits, strict=True):
                 bounding = np.isfinite(side[:, output])
                 matrix.append(sign * values[bounding])
-                right.append(sign * side[bounding, output])
+                right.append(sign * side[bounding, output] / unit)
         answers.append(
             solve_quadratic_program(
                 quadratic,
                 linear[:, output],
                 np.concatenate(matrix),
                 np.concatenate(right),
-                (equal[0] * scale, equal[1]),
+                (equal[0] * scale, equal[1] / unit),
             )
         )
-    report = _report(answers, offset, data.x.dtype)
+    report = _report(answers, offset, unit, data.x.dtype)
     if throw:
         raise_unless_good(report)
-    coefficients = scale[:, None] * np.stack([answer.point for answer in answers], axis=1)
+    coefficients = unit * scale[:, None] * np.stack([answer.point for answer in answers], axis=1)
     dtype = data.x.dtype
     return ConvexModel(
         basis,
@@ -146,13 +151,35 @@ def fit_bounded(
     )
 
 
-def _report(answers: list[ProgramSolution], offset: np.ndarray, dtype: jnp.dtype) -> ConvexReport:
-    """The worst evidence of all outputs."""
+def _checked_places(basis: InvariantBasis, at: AnyArray, *, values: bool) -> Array:
+    """The points that are bounded, ``(m, *point_shape)``."""
+    points, _ = flatten_points(basis.space, at, "at")
+    if values:
+        check_finite(points, "at")
+        check_points(basis.space, points, "at")
+    return points
+
+
+def _unit(
+    targets: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None, *sides: np.ndarray
+) -> float:
+    """The root mean square of the targets; where these are zero, the largest finite bound; or 1."""
+    size = float(np.sqrt(np.mean(targets**2)))
+    if size > 0:
+        return size
+    bounds = np.concatenate([side.reshape(-1) for side in (*(limits or ()), *sides)])
+    return float(np.abs(bounds[np.isfinite(bounds)]).max(initial=0.0)) or 1.0
+
+
+def _report(
+    answers: list[ProgramSolution], offset: np.ndarray, unit: float, dtype: jnp.dtype
+) -> ConvexReport:
+    """The worst evidence of all outputs, in units of the targets."""
     return ConvexReport(
         jnp.asarray(max(int(answer.status) for answer in answers), jnp.int32),
-        jnp.asarray(sum(answer.objective for answer in answers) + offset.sum(), dtype),
+        jnp.asarray(unit**2 * (sum(answer.objective for answer in answers) + offset.sum()), dtype),
         jnp.asarray(max(answer.residual for answer in answers), dtype),
-        jnp.asarray(sum(answer.gap for answer in answers), dtype),
+        jnp.asarray(unit**2 * sum(answer.gap for answer in answers), dtype),
         jnp.asarray(np.nan, dtype),
         jnp.asarray(max(answer.steps for answer in answers), jnp.int32),
     )
@@ -163,11 +190,14 @@ def _host_features(functions: AbstractFunctions, points: Array) -> Float[np.ndar
 
 
 def _normal_equations(
-    functions: AbstractFunctions, x: Array, y: Array, weights: np.ndarray, scale: np.ndarray
+    functions: AbstractFunctions,
+    x: Array,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    scale: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(2/n)XᵀWX, −(2/n)XᵀWY and (1/n)Σ w y² of the scaled columns X, in chunks and float64."""
-    n, d = len(y), len(scale)
-    targets = np.asarray(y, float)
+    n, d = len(targets), len(scale)
     quadratic, linear, step = np.zeros((d, d)), np.zeros((d, targets.shape[1])), chunk_rows(d)
     for start in range(0, n, step):
         rows = slice(start, start + step)

@@ -24,12 +24,21 @@ from symjax_learn.optimization.convex import ConvexSolution, solve_convex
 from symjax_learn.optimization.decomposition import Rows
 from symjax_learn.optimization.group_lasso import solve_group_lasso
 from symjax_learn.optimization.lbfgs import solve_by_gradients
-from symjax_learn.optimization.losses import AbstractLoss, Logistic, Multinomial, Quantile
+from symjax_learn.optimization.losses import (
+    AbstractLoss,
+    Huber,
+    Logistic,
+    Multinomial,
+    Quantile,
+    Squared,
+)
 from symjax_learn.optimization.passes import Loss, Problem
 from symjax_learn.optimization.refits import choose_penalty
 from symjax_learn.optimization.solution import MESSAGES, Status
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
+# Losses of y − f alone: with a free constant, targets are centred, so that none is far from zero.
+_SHIFTED = Huber | Quantile | Squared
 # Coefficients up to which Newton's method is chosen.
 _MOST_OF_NEWTON = 2000
 # Bytes of a fit for each entry of the Hessian: itself, of the trial, their factors.
@@ -216,6 +225,13 @@ def fit_convex(
     steps = checked_count("max_steps", max_steps)
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance: expected a number between 0 and 1 and got {tolerance!r}.")
+    if eta is None and throw and not is_traced(samples):
+        heavy = np.bincount(np.arange(n) % num_folds, np.asarray(samples.weights)[:n]) > 0
+        if np.sum(heavy) < 2:
+            raise ValueError(
+                "folds: all samples of positive weight are in one fold, and none are left to fit; give "
+                "another number of folds."
+            )
     traced = is_traced(samples, eta, eqx.filter(loss, eqx.is_array))
     with solver_precision(traced):
         coefficients, chosen, report = _fit(
@@ -226,7 +242,7 @@ def fit_convex(
             target_shape,
             shape,
             bool(intercept),
-            _levels(basis.eigenvalues)[int(intercept) :] if regularizer == "group_lasso" else None,
+            _levels(basis.eigenvalues[int(intercept) :]) if regularizer == "group_lasso" else None,
             by_gradients,
             jnp.asarray(steps, jnp.int32),
             None if tolerance is None else jnp.asarray(tolerance),
@@ -267,6 +283,8 @@ def _checked_loss(
 
 def _levels(eigenvalues: Array) -> Int[Array, " D"]:
     """The number of each function's eigenspace: equal eigenvalues to relative 1e-9, or to rounding."""
+    if len(eigenvalues) == 0:
+        return jnp.zeros(0, jnp.int32)
     relative = max(1e-9, 4 * float(jnp.finfo(eigenvalues.dtype).eps))
     apart = jnp.diff(eigenvalues) > relative * jnp.abs(eigenvalues[1:])
     return jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(apart, dtype=jnp.int32)])
@@ -341,6 +359,9 @@ def _fit(
         each = jax.vmap(lambda j, start: solved(_Column(rows, j), penalty, start), in_axes=(0, 1))
         return _joined(each(columns, start[:, :, None]))
 
+    center = _center(samples, dtype) if intercept and isinstance(loss, _SHIFTED) else None
+    if center is not None:
+        samples = samples._replace(y=samples.y.astype(dtype) - center[None])
     with jax.default_matmul_precision("highest"):
         parts = chunked_problem(samples, intercept)
         num_predictions = num_outputs if separate else math.prod(shape)
@@ -359,6 +380,8 @@ def _fit(
             eta, left_out = penalty.astype(dtype), jnp.full((), jnp.nan, dtype)
         solution = solved_all(parts.rows, eta, start)
     coefficients = jnp.concatenate([solution.free, parts.scale[:, None] * solution.coefficients])
+    if center is not None:
+        coefficients = coefficients.at[0].add(center)
     report = ConvexReport(
         solution.status,
         solution.objective.astype(data_dtype),
@@ -368,6 +391,13 @@ def _fit(
         solution.steps,
     )
     return coefficients.astype(data_dtype), eta.astype(data_dtype), report
+
+
+def _center(samples: Samples, dtype: jnp.dtype) -> Float[Array, " o"]:
+    """The weighted mean of the targets."""
+    present = jnp.arange(len(samples.y), dtype=jnp.int32) < samples.num_samples
+    weights = jnp.where(present, samples.weights.astype(dtype), 0.0)
+    return jnp.matmul(weights, samples.y.astype(dtype), precision="highest") / jnp.sum(weights)
 
 
 def _joined(solutions: ConvexSolution) -> ConvexSolution:

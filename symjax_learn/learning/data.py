@@ -88,7 +88,7 @@ def _checked(
             _check_sets(space, points)
         else:
             check_finite(points, "x")
-            _check_points(space, points, "x")
+            check_points(space, points, "x")
     if not jnp.issubdtype(targets.dtype, jnp.floating):
         targets = targets.astype(points.dtype)
     outputs = targets.shape[1:]
@@ -97,7 +97,8 @@ def _checked(
     return Data(points, targets.reshape(n, math.prod(outputs)), outputs)
 
 
-def _check_points(space: AbstractSpace, points: AnyArray, name: str) -> None:
+def check_points(space: AbstractSpace, points: AnyArray, name: str) -> None:
+    """Raise for points that are not on their space, in the name of the argument."""
     try:
         space.check(points)
     except ValueError as error:
@@ -112,7 +113,7 @@ def _check_sets(space: AbstractSpace, sets: PaddedSets) -> None:
         if n < 2:
             return
         there = present[:, :, None] & present[:, None, :]
-        _check_points(Graphs(n), np.where(there, points, 1 - np.eye(n)), "x")
+        check_points(Graphs(n), np.where(there, points, 1 - np.eye(n)), "x")
         return
     try:
         _check_present(space, points, present, "x")
@@ -132,7 +133,7 @@ def _check_present(space: AbstractSpace, points: np.ndarray, present: np.ndarray
         width = space.point_shape[0]
         part, kept = space, np.resize(kept, (-(-len(kept) // width), width))
     check_finite(kept, name)
-    _check_points(part, kept, name)
+    check_points(part, kept, name)
 
 
 def checked_weights(

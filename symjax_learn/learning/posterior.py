@@ -23,6 +23,7 @@ from symjax_learn.learning.problem import Samples, checked_samples, chunked_prob
 from symjax_learn.optimization.criteria import CRITERIA, noise_variance
 from symjax_learn.optimization.moments import factor_rows
 from symjax_learn.optimization.quadratic import solve_ridge
+from symjax_learn.optimization.solution import Status
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
 
@@ -157,6 +158,9 @@ def posterior(
         )
     if noise is None and n < 2:
         raise ValueError("noise: one sample does not tell it; give a variance.")
+    if noise is None and throw and not is_traced(samples):
+        if int(np.sum(np.asarray(samples.weights)[:n] > 0)) <= int(intercept):
+            raise ValueError("noise: one sample of positive weight does not tell it; give a variance.")
     variance = None if noise is None else _checked_noise(noise)
     with solver_precision(is_traced(samples, eta, variance)):
         coefficients, root, chosen, report, noise_of_fit, amplitude = _posterior(
@@ -211,7 +215,9 @@ def _posterior(
     amplitude = noise.astype(ridge.dtype) / ridge
     parts = (coefficients, scale[:, None] * factor.root, solution.penalty)
     coefficients, root, chosen = (part.astype(dtype) for part in parts)
-    report = as_report(solution, dtype)
+    known = jnp.isfinite(noise) & (noise >= 0)
+    status = jnp.where(known, solution.status, Status.not_finite).astype(jnp.int32)
+    report = as_report(solution._replace(status=status), dtype)
     return coefficients, root, chosen, report, noise.astype(dtype), amplitude.astype(dtype)
 
 

@@ -198,7 +198,7 @@ def tune_ridge(
         memory_limit: refuse more bytes.
 
     Returns:
-        A :class:`Tuning`.
+        A :class:`Tuning`, whose parameters and penalty count as fixed under differentiation.
 
     Raises:
         ValueError, TypeError: as :func:`~symjax_learn.fit_ridge`; no convergence, when ``throw``.

@@ -57,8 +57,10 @@ class Decomposition(NamedTuple):
         return jnp.where(self.alive, values / jnp.where(self.alive, self.singular, 1.0), 0.0)
 
     def axes(self, num_rows: Array) -> Axes:
-        """The problem as the criteria read it, of N rows."""
-        alive = self.alive
+        """The problem as the criteria read it, of N rows, whose rank is at most N − f."""
+        places = jnp.arange(self.singular.shape[0], dtype=self.singular.dtype)
+        # Moments of fewer rows than columns have eigenvalues of rounding, which are no directions.
+        alive = self.alive & (places < num_rows.astype(places.dtype) - self.corner.shape[0])
         dead = jnp.where(alive[:, None], 0.0, self.targets)
         return Axes(
             jnp.where(alive, self.singular**2, 0.0),

@@ -14,8 +14,9 @@ from jaxtyping import Float
 from symjax_learn._linalg import null_space
 from symjax_learn.optimization.solution import Status
 
-# What the interior-point method is asked for, and what its answer must satisfy.
-_ASKED, _ACCEPTED = 1e-12, 1e-7
+# What the interior-point method is asked for, less where that is out of reach, and what its answer must
+# satisfy. Terms of the problem are of order one.
+_ASKED, _ACCEPTED = (1e-12, 1e-9), 1e-7
 
 
 class ProgramSolution(NamedTuple):
@@ -79,30 +80,59 @@ def solve_quadratic_program(
     if not consistent or not held.all():
         return _failed(p, len(bounds), Status.infeasible)
     rows, limits = rows[free] / norms[free, None], limits[free] / norms[free]
-    if span.shape[1] == 0:
-        inner, dual, steps, status = np.zeros(0), np.zeros(len(limits)), 0, Status.ok
-    else:
-        inner, dual, steps, status = _interior_point(reduced, slope, rows, limits)
+    inner, dual, steps, status = np.zeros(0), np.zeros(len(limits)), 0, Status.ok
+    if span.shape[1]:
+        for asked in _ASKED:
+            inner, dual, more, status = _interior_point(reduced, slope, rows, limits, asked)
+            steps += more
+            if status == Status.infeasible or _is_solved(reduced, slope, rows, limits, inner, dual):
+                break
     if status != Status.ok:
         return _failed(p, len(bounds), status, steps)
     point = origin + span @ inner
-    stationary = reduced @ inner + slope + rows.T @ dual
-    terms = np.abs(reduced @ inner) + np.abs(slope) + np.abs(rows.T @ dual)
-    slack = limits - rows @ inner
-    sizes = 1 + np.abs(limits)
-    residual = max(
-        float(np.abs(stationary).max(initial=0.0)) / max(float(terms.max(initial=0.0)), 1e-300),
-        float((-slack / sizes).max(initial=0.0)),
-        float((-dual).max(initial=0.0)) / max(float(np.abs(dual).max(initial=0.0)), 1e-300),
-    )
+    residual, gap = _evidence(reduced, slope, rows, limits, inner, dual)
     multipliers = np.zeros(len(bounds))
     multipliers[free] = dual / norms[free]
     objective = float(point @ quadratic @ point / 2 + linear @ point)
-    gap = float(np.abs(dual * slack).sum())
-    good = np.isfinite(point).all() and residual <= _ACCEPTED
-    good = good and gap <= _ACCEPTED * (1 + abs(objective))
-    status = Status.ok if good else Status.not_converged
+    solved = _is_solved(reduced, slope, rows, limits, inner, dual)
+    status = Status.ok if solved else Status.not_converged
     return ProgramSolution(point, multipliers, objective, residual, gap, steps, status)
+
+
+def _evidence(
+    quadratic: np.ndarray,
+    linear: np.ndarray,
+    matrix: np.ndarray,
+    bounds: np.ndarray,
+    point: np.ndarray,
+    dual: np.ndarray,
+) -> tuple[float, float]:
+    """The worst of the optimality conditions, relative to their terms, and the duality gap."""
+    terms = [quadratic @ point, linear, matrix.T @ dual]
+    size = max(float(np.abs(part).max(initial=0.0)) for part in (*terms, quadratic))
+    slack = bounds - matrix @ point
+    residual = max(
+        float(np.abs(sum(terms)).max(initial=0.0)) / max(size, 1e-300),
+        float((-slack / (1 + np.abs(bounds))).max(initial=0.0)),
+        float((-dual).max(initial=0.0)) / max(float(np.abs(dual).max(initial=0.0)), 1e-300),
+    )
+    return residual, float(np.abs(dual * slack).sum())
+
+
+def _is_solved(
+    quadratic: np.ndarray,
+    linear: np.ndarray,
+    matrix: np.ndarray,
+    bounds: np.ndarray,
+    point: np.ndarray,
+    dual: np.ndarray,
+) -> bool:
+    """Whether an answer is finite and satisfies the optimality conditions."""
+    if not (np.isfinite(point).all() and np.isfinite(dual).all()):
+        return False
+    residual, gap = _evidence(quadratic, linear, matrix, bounds, point, dual)
+    objective = float(point @ quadratic @ point / 2 + linear @ point)
+    return residual <= _ACCEPTED and gap <= _ACCEPTED * (1 + abs(objective))
 
 
 def _affine(
@@ -122,7 +152,11 @@ def _affine(
 
 
 def _interior_point(
-    quadratic: np.ndarray, linear: np.ndarray, matrix: np.ndarray, bounds: np.ndarray
+    quadratic: np.ndarray,
+    linear: np.ndarray,
+    matrix: np.ndarray,
+    bounds: np.ndarray,
+    asked: float,
 ) -> tuple[np.ndarray, np.ndarray, int, Status]:
     """What Clarabel answers, in units in which the objective's terms are of order one."""
     try:
@@ -134,7 +168,7 @@ def _interior_point(
     size = max(float(np.abs(quadratic).max()), float(np.abs(linear).max()), 1e-300)
     settings = clarabel.DefaultSettings()
     settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _ASKED
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = asked
     solver = clarabel.DefaultSolver(
         sparse.triu(sparse.csc_matrix(quadratic / size), format="csc"),
         linear / size,

@@ -171,7 +171,8 @@ def huber(delta: float | Array) -> Huber:
     """
     if not is_traced(delta) and not (np.ndim(delta) == 0 and 0 < float(delta) < math.inf):
         raise ValueError(f"delta: expected one finite number > 0 and got {delta!r}.")
-    return Huber(delta)
+    # An array, so that one program serves every δ.
+    return Huber(jnp.asarray(delta, None if is_traced(delta) else float))
 
 
 def quantile(level: float | Array) -> Quantile:
@@ -186,7 +187,7 @@ def quantile(level: float | Array) -> Quantile:
     """
     if not is_traced(level) and not (np.ndim(level) == 0 and 0 < float(level) < 1):
         raise ValueError(f"level: expected one number between 0 and 1 and got {level!r}.")
-    return Quantile(level)
+    return Quantile(jnp.asarray(level, None if is_traced(level) else float))
 
 
 def _check_labels(targets: Float[np.ndarray, "n o"], num_classes: int) -> None:

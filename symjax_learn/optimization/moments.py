@@ -28,7 +28,13 @@ from symjax_learn.optimization.decomposition import (
     moments_of,
 )
 from symjax_learn.optimization.quadratic import solution_at
-from symjax_learn.optimization.solution import Criterion, RidgeSolution, best_of, penalty_grid
+from symjax_learn.optimization.solution import (
+    Criterion,
+    RidgeSolution,
+    Status,
+    best_of,
+    penalty_grid,
+)
 
 
 class Moments(NamedTuple):
@@ -124,7 +130,12 @@ def solve_moments(
     gradient = sums.gram @ theta + ridge * is_penalized[:, None] * theta - sums.cross
     change = gradient - jax.lax.stop_gradient(gradient)
     theta = theta - inverse_hessian(parts, fixed) @ change
+    status = solution.status
+    if chosen is not None:  # NaN where squares of the targets overflow
+        unknown = jnp.isnan(chosen.value) | (chosen.value == jnp.inf)
+        status = jnp.where(unknown, Status.not_finite, status).astype(jnp.int32)
     return solution._replace(
+        status=status,
         free=theta[:num_free],
         coefficients=theta[num_free:],
         penalty=ridge / count if penalty is None else penalty.astype(dtype),
