@@ -150,7 +150,8 @@ def fit_convex(
         loss: ``losses.logistic``, ``losses.multinomial(K)``, ``losses.poisson``, ``losses.huber(δ)``,
             ``losses.quantile(q)``, ``losses.squared``, each fitted for every output by itself; or any
             function ℓ(y, f) of one sample in JAX, convex in f, where y and f have the shape
-            ``outputs``. Parameters to be differentiated are arrays of a module.
+            ``outputs``. Parameters to be differentiated are arrays of a module. A function that is
+            written anew for each call is compiled anew.
         penalty: η ≥ 0, of the group lasso > 0; or ``"kfold"``: on a logarithmic grid that of the least
             loss of each sample by a fit to the other folds.
         folds: k; sample i is of fold i mod k, so that samples in an order should be shuffled before.

@@ -178,7 +178,9 @@ def fit_statistics(
     The sums square the condition of the features. Where that is more than they resolve, the status is
     ``ill_conditioned``: from float32 data penalties below about 2·10⁻⁵ of the largest eigenvalue
     of √μ(ΦᵀΦ/n)√μ, from float64 data below 4·10⁻¹⁴; :func:`~symjax_learn.fit_ridge` goes to the squares
-    of these.
+    of these. Products are rounded in the dtype of the data: in float32 a criterion needs targets that
+    are not thousands of times farther from zero than from each other. Its values are those of weights as
+    they were given, which ``fit_ridge`` scales to mean 1.
 
     Args:
         statistics: by :func:`~symjax_learn.accumulate`.
