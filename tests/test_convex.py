@@ -9,6 +9,7 @@ from scipy.optimize import linprog, minimize
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 import symjax_learn as sj
+from symjax_learn.optimization import Status
 from tests.registry import X64
 
 SPACE = sj.Torus(2, 1.0)
@@ -358,3 +359,18 @@ def test_folds_without_weight_are_named():
     weights = jnp.arange(N) % 2
     with pytest.raises(ValueError, match=r"folds: all samples of positive weight are in one fold"):
         fit(REALS, sj.losses.squared, penalty="kfold", folds=2, weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("y", "loss"), [(LABELS * 2 - 1, sj.losses.logistic), (-COUNTS, sj.losses.poisson)]
+)
+def test_targets_that_a_loss_does_not_take_are_told_by_the_status(y, loss):
+    assert Status(int(fit(y, loss, throw=False).report.status)) == Status.bad_target
+    traced = jax.jit(lambda y: fit(y, loss).report.status)(jnp.asarray(y, float))
+    assert Status(int(traced)) == Status.bad_target
+
+
+def test_large_counts_are_fitted_from_their_mean():
+    counts = np.round(1e6 * np.exp(0.1 * SIGNAL))
+    model = fit(counts, sj.losses.poisson, penalty=1e-3)
+    np.testing.assert_allclose(jnp.exp(model(X)).mean(), counts.mean(), rtol=1e-6 if X64 else 1e-4)

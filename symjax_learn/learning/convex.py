@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
 from symjax_learn._types import AnyArray, FloatArray, checked_count, is_traced
@@ -29,6 +29,7 @@ from symjax_learn.optimization.losses import (
     Huber,
     Logistic,
     Multinomial,
+    Poisson,
     Quantile,
     Squared,
 )
@@ -367,6 +368,9 @@ def _fit(
         parts = chunked_problem(samples, intercept)
         num_predictions = num_outputs if separate else math.prod(shape)
         start = jnp.zeros((samples.functions.num_functions, num_predictions), dtype)
+        if intercept and isinstance(loss, Poisson):  # the best constant, which may be far
+            mean = _center(samples, dtype)
+            start = start.at[0].set(jnp.log(jnp.where(mean > 0, mean, 1.0)))
         if penalty is None:
             shapes = ((num_outputs,),) * 2 if separate else (target_shape, shape)
             zero = jnp.zeros((), dtype)
@@ -383,8 +387,12 @@ def _fit(
     coefficients = jnp.concatenate([solution.free, parts.scale[:, None] * solution.coefficients])
     if center is not None:
         coefficients = coefficients.at[0].add(center)
+    status = solution.status
+    if isinstance(loss, AbstractLoss):
+        known = loss.takes(samples.y) | ~_present(samples)
+        status = jnp.where(jnp.all(known), status, Status.bad_target).astype(jnp.int32)
     report = ConvexReport(
-        solution.status,
+        status,
         solution.objective.astype(data_dtype),
         solution.residual.astype(data_dtype),
         solution.gap.astype(data_dtype),
@@ -394,10 +402,14 @@ def _fit(
     return coefficients.astype(data_dtype), eta.astype(data_dtype), report
 
 
+def _present(samples: Samples) -> Bool[Array, " n"]:
+    """Which rows are no padding."""
+    return jnp.arange(len(samples.y), dtype=jnp.int32) < samples.num_samples
+
+
 def _center(samples: Samples, dtype: jnp.dtype) -> Float[Array, " o"]:
     """The weighted mean of the targets."""
-    present = jnp.arange(len(samples.y), dtype=jnp.int32) < samples.num_samples
-    weights = jnp.where(present, samples.weights.astype(dtype), 0.0)
+    weights = jnp.where(_present(samples), samples.weights.astype(dtype), 0.0)
     return jnp.matmul(weights, samples.y.astype(dtype), precision="highest") / jnp.sum(weights)
 
 

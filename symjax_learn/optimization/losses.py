@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from symjax_learn._types import checked_count, is_traced
 
@@ -25,8 +25,22 @@ class AbstractLoss(eqx.Module):
         """ℓ(y, f), a scalar, convex in f."""
 
     @abc.abstractmethod
+    def takes(self, targets: Float[Array, "n o"]) -> Bool[Array, " n"]:
+        """Which samples have targets that the loss is of; also of targets that are being traced."""
+
+    @property
+    @abc.abstractmethod
+    def kind(self) -> str:
+        """These targets, in the words of an error."""
+
     def check(self, targets: Float[np.ndarray, "n o"]) -> None:
         """Raise ``ValueError`` for a target that it does not take."""
+        bad = np.flatnonzero(~np.asarray(self.takes(jnp.asarray(targets))))
+        if len(bad):
+            raise ValueError(
+                f"y: {self.kind}, and row {bad[0]} is {_shown(targets[bad[0]])}; repair it, or use "
+                "another loss."
+            )
 
 
 class Squared(AbstractLoss):
@@ -36,8 +50,14 @@ class Squared(AbstractLoss):
         """(y − f)²."""
         return jnp.sum((target - prediction) ** 2)
 
-    def check(self, targets: Float[np.ndarray, "n o"]) -> None:
+    def takes(self, targets: Float[Array, "n o"]) -> Bool[Array, " n"]:
         """All real numbers."""
+        return jnp.ones(len(targets), bool)
+
+    @property
+    def kind(self) -> str:
+        """Of no error."""
+        return "targets are real numbers"
 
 
 class Logistic(AbstractLoss):
@@ -47,9 +67,14 @@ class Logistic(AbstractLoss):
         """The sum of log(1 + e^f) − y f."""
         return jnp.sum(jax.nn.softplus(prediction) - target * prediction)
 
-    def check(self, targets: Float[np.ndarray, "n o"]) -> None:
+    def takes(self, targets: Float[Array, "n o"]) -> Bool[Array, " n"]:
         """Labels 0 and 1."""
-        _check_labels(targets, 2)
+        return _are_labels(targets, 2)
+
+    @property
+    def kind(self) -> str:
+        """Two classes."""
+        return "labels are the integers 0 to 1"
 
 
 class Multinomial(AbstractLoss):
@@ -62,9 +87,14 @@ class Multinomial(AbstractLoss):
         own = jnp.arange(self.num_classes, dtype=jnp.int32) == target.astype(jnp.int32)
         return jax.nn.logsumexp(prediction) - jnp.sum(jnp.where(own, prediction, 0.0))
 
-    def check(self, targets: Float[np.ndarray, "n o"]) -> None:
+    def takes(self, targets: Float[Array, "n o"]) -> Bool[Array, " n"]:
         """Labels 0, …, K − 1."""
-        _check_labels(targets, self.num_classes)
+        return _are_labels(targets, self.num_classes)
+
+    @property
+    def kind(self) -> str:
+        """K classes."""
+        return f"labels are the integers 0 to {self.num_classes - 1}"
 
 
 class Poisson(AbstractLoss):
@@ -74,13 +104,14 @@ class Poisson(AbstractLoss):
         """e^f − y f."""
         return jnp.sum(jnp.exp(prediction) - target * prediction)
 
-    def check(self, targets: Float[np.ndarray, "n o"]) -> None:
+    def takes(self, targets: Float[Array, "n o"]) -> Bool[Array, " n"]:
         """Numbers ≥ 0."""
-        bad = np.flatnonzero((targets < 0).any(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"y: counts are >= 0, and row {bad[0]} is {_shown(targets[bad[0]])}; use another loss."
-            )
+        return jnp.all(targets >= 0, axis=1)
+
+    @property
+    def kind(self) -> str:
+        """Counts."""
+        return "counts are >= 0"
 
 
 class Huber(AbstractLoss):
@@ -95,8 +126,14 @@ class Huber(AbstractLoss):
         slope = jnp.clip(residual, -delta, delta)  # |y − f| has no second derivative at 0
         return jnp.sum(slope * (residual - slope / 2))
 
-    def check(self, targets: Float[np.ndarray, "n o"]) -> None:
+    def takes(self, targets: Float[Array, "n o"]) -> Bool[Array, " n"]:
         """All real numbers."""
+        return jnp.ones(len(targets), bool)
+
+    @property
+    def kind(self) -> str:
+        """Of no error."""
+        return "targets are real numbers"
 
 
 class Quantile(AbstractLoss):
@@ -110,8 +147,14 @@ class Quantile(AbstractLoss):
         level = jnp.asarray(self.level).astype(jnp.result_type(residual))
         return jnp.sum(jnp.maximum(level * residual, (level - 1) * residual))
 
-    def check(self, targets: Float[np.ndarray, "n o"]) -> None:
+    def takes(self, targets: Float[Array, "n o"]) -> Bool[Array, " n"]:
         """All real numbers."""
+        return jnp.ones(len(targets), bool)
+
+    @property
+    def kind(self) -> str:
+        """Of no error."""
+        return "targets are real numbers"
 
 
 class SmoothQuantile(eqx.Module):
@@ -190,14 +233,9 @@ def quantile(level: float | Array) -> Quantile:
     return Quantile(jnp.asarray(level, None if is_traced(level) else float))
 
 
-def _check_labels(targets: Float[np.ndarray, "n o"], num_classes: int) -> None:
-    known = (targets >= 0) & (targets < num_classes) & (targets == np.round(targets))
-    bad = np.flatnonzero(~known.all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"y: labels are the integers 0 to {num_classes - 1}, and row {bad[0]} is "
-            f"{_shown(targets[bad[0]])}; number the classes from 0."
-        )
+def _are_labels(targets: Float[Array, "n o"], num_classes: int) -> Bool[Array, " n"]:
+    known = (targets >= 0) & (targets < num_classes) & (targets == jnp.round(targets))
+    return jnp.all(known, axis=1)
 
 
 def _shown(row: Float[np.ndarray, " o"]) -> str:

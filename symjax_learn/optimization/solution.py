@@ -27,6 +27,7 @@ class Status(enum.IntEnum):
     not_convex = 6
     no_gap = 7
     infeasible = 8
+    bad_target = 9
 
 
 MESSAGES = {
@@ -51,6 +52,7 @@ MESSAGES = {
         "no clear gap between the singular values that were taken for zero and the others; are the "
         "constraints exact (rounded matrices)? Give a tolerance between the two, or float64."
     ),
+    Status.bad_target: "some target is none of those that the loss is of, such as a label out of range.",
     Status.infeasible: (
         "no coefficients meet all constraints; loosen bounds, drop equalities or use more functions."
     ),
