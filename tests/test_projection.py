@@ -201,7 +201,7 @@ def test_products_alone_project_as_matrices_do():
     np.testing.assert_allclose(found.vectors, project(vectors, dense).vectors, atol=100 * EXACT)
     assert int(found.status) == 0
     assert found.rank is None
-    with pytest.raises(ValueError, match=r"iterations ended before .*status not_converged"):
+    with pytest.raises(ValueError, match=r"stopped before its tolerance .*status not_converged"):
         project_by_products(vectors, operators, max_steps=1)
     with pytest.raises(ValueError, match=r"operators\[0\]: expected one on vectors of shape \(3,\)"):
         project_by_products(jnp.ones(3), operators)
