@@ -88,3 +88,8 @@ from symjax_learn.learning import soft_invariance_path as soft_invariance_path
 from symjax_learn.learning import tune_ridge as tune_ridge
 from symjax_learn.learning import zarr_source as zarr_source
 from symjax_learn.optimization import losses as losses
+from symjax_learn.theory import GroupRule as GroupRule
+from symjax_learn.theory import SubsetAverage as SubsetAverage
+from symjax_learn.theory import exact_rule as exact_rule
+from symjax_learn.theory import subset_average as subset_average
+from symjax_learn.theory import subset_bound as subset_bound

@@ -19,7 +19,7 @@ from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.torus import Torus
 from symjax_learn.invariants.exact import exact_matrices, product_matrices
 from symjax_learn.invariants.monomial import factors, signed_affine
-from symjax_learn.invariants.movement import move
+from symjax_learn.invariants.movement import move, shift
 from symjax_learn.invariants.pairs import Share, shares, unfit
 from symjax_learn.invariants.representations import Values, fitted_matrices, torus_representation
 
@@ -143,8 +143,10 @@ class Action(eqx.Module):
         self, levels: Sequence[Level], g: Element
     ) -> list[Float[np.ndarray, "batch m m"]] | None:
         if isinstance(self.space, Torus):
-            elements = signed_affine(self.group, g)
-            return [torus_representation(self.space, level, elements) for level in levels]
+            elements, shifts = signed_affine(self.group, g), None
+            if self.group.lie_algebra is not None:  # any shifts, not only rational ones
+                shifts = np.asarray(shift(self.group, g), float)
+            return [torus_representation(self.space, level, elements, shifts) for level in levels]
         if isinstance(self.space, Product):
             combinations = [self.space.combinations(level) for level in levels]
             parts = [

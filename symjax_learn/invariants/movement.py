@@ -47,11 +47,11 @@ def move(space: AbstractSpace, group: AbstractGroup, g: Element, points: Array) 
 
 
 def _move_torus(space: Torus, group: AbstractGroup, g: Element, x: Array) -> Array:
-    moved, shift = jnp.asarray(group.apply(g, x)), _shift(group, g)
-    if shift is None:
+    moved, by = jnp.asarray(group.apply(g, x)), shift(group, g)
+    if by is None:
         return moved
-    moved, shift = jnp.broadcast_arrays(moved, (space.period * shift).astype(x.dtype))
-    return moved + shift
+    moved, by = jnp.broadcast_arrays(moved, (space.period * by).astype(x.dtype))
+    return moved + by
 
 
 def _conjugate(group: AbstractGroup, g: Element, a: Array) -> Array:
@@ -128,12 +128,12 @@ def _with_axes(group: AbstractGroup, g: Element, axes: int) -> Element:
     return jax.tree.map(widened, g, group.identity)
 
 
-def _shift(group: AbstractGroup, g: Element) -> Array | None:
+def shift(group: AbstractGroup, g: Element) -> Array | None:
     """The shift b of x ↦ Ax + b, as a fraction of a period; ``None`` for linear groups."""
     if not any(isinstance(factor, AffineTorusGroup | TranslationGroup) for factor in factors(group)):
         return None
     if isinstance(group, ProductGroup):
-        parts = [_shift(factor, a) for factor, a in zip(group.factors, g, strict=True)]
+        parts = [shift(factor, a) for factor, a in zip(group.factors, g, strict=True)]
         known = [
             jnp.zeros((factor.degree,)) if part is None else part
             for factor, part in zip(group.factors, parts, strict=True)
@@ -141,7 +141,7 @@ def _shift(group: AbstractGroup, g: Element) -> Array | None:
         batch = jnp.broadcast_shapes(*(part.shape[:-1] for part in known))
         return jnp.concatenate([jnp.broadcast_to(p, (*batch, p.shape[-1])) for p in known], axis=-1)
     if isinstance(group, WreathGroup):
-        blocks = _shift(group.inner, g.inner)
+        blocks = shift(group.inner, g.inner)
         assert blocks is not None
         places = jnp.argsort(g.images, axis=-1)[..., None]
         return jnp.take_along_axis(blocks, places, axis=-2).reshape(*blocks.shape[:-2], group.degree)

@@ -21,14 +21,24 @@ Values = Callable[[Array], Array]
 
 
 def torus_representation(
-    space: Torus, level: Level, elements: SignedAffine | IntegerAffine
+    space: Torus,
+    level: Level,
+    elements: SignedAffine | IntegerAffine,
+    shifts: Float[np.ndarray, "batch d"] | None = None,
 ) -> Float[np.ndarray, "batch m m"]:
-    """D(g) on one level of the torus, from the frequencies that g permutes."""
+    """D(g) on one level of the torus, from the frequencies that g permutes.
+
+    With ``shifts`` these stand for the rational ones of the elements, in periods.
+    """
     (half,) = space.half_frequencies([level])
     if not half.any():
         return np.ones((len(elements.shifts), 1, 1))
     moved = elements.move_frequencies(half)
-    angles = 2 * np.pi * elements.phases(moved) / elements.denominator
+    if shifts is None:
+        turns = elements.phases(moved) / elements.denominator
+    else:
+        turns = -np.einsum("gki,gi->gk", moved, shifts)
+    angles = 2 * np.pi * turns
     # cos and sin of k' = A^{−T}k are those of its representative ±k', the sine with the sign.
     leading = np.take_along_axis(moved, np.argmax(moved != 0, axis=2)[..., None], axis=2)[..., 0]
     sign = np.sign(leading).astype(float)

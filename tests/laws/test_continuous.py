@@ -205,6 +205,21 @@ def test_translations_leave_the_waves_that_are_constant_along_them():
         assert basis.route == "orbits"
 
 
+@pytest.mark.parametrize("name", ["the diagonal", "shifts x S_2"])
+def test_matrices_of_random_translations_are_those_of_the_moved_waves(name):
+    space, group, max_eigenvalue, *_ = PAIRS[name]
+    acting, levels = sj.action(space, group()), space.levels(max_eigenvalue)
+    elements = acting.sample(jax.random.key(0), (3,))
+    x = space.sample(jax.random.key(1), (7,))
+    back = acting.act(jax.tree.map(lambda leaf: leaf[:, None], acting.inverse(elements)), x[None])
+    for level, matrices in zip(levels, acting.representations(levels, elements), strict=True):
+        here, there = (np.asarray(space.eigenfunctions(level, points)) for points in (x, back))
+        np.testing.assert_allclose(there, here @ matrices, atol=100 * EXACT)
+    routes = ("orbits", "subset")
+    kept = [sj.invariant_basis(space, acting, max_eigenvalue=max_eigenvalue, route=r) for r in routes]
+    assert kept[0].num_functions == kept[1].num_functions
+
+
 def test_turns_about_an_axis_leave_legendre_polynomials():
     basis = sj.invariant_basis(sj.Sphere(2), sj.lie_group([block_diag(J, 0)]), max_eigenvalue=20)
     assert basis.route == "lie"

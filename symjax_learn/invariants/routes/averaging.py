@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from symjax_learn._chunks import refuse_beyond
 from symjax_learn._linalg import null_space
@@ -56,15 +57,22 @@ def averaged_levels(action: Action, levels: Sequence[Level], memory_limit: int) 
     return fixed_by_projectors(action, levels, averages(action, levels, elements))
 
 
-def averages(action: Action, levels: Sequence[Level], elements: Element) -> list[np.ndarray]:
-    """(1/m) Σ D(g) on each level over m elements."""
+def averages(
+    action: Action,
+    levels: Sequence[Level],
+    elements: Element,
+    weights: Float[np.ndarray, " k"] | None = None,
+) -> list[np.ndarray]:
+    """Σ w_g D(g) on each level over some elements, of weight one over their number unless given."""
     num_elements = jax.tree.leaves(elements)[0].shape[0]
+    shares = np.full(num_elements, 1 / num_elements) if weights is None else weights
     sums = [np.zeros((level.multiplicity,) * 2) for level in levels]
     for start in range(0, num_elements, _BATCH):
         batch = jax.tree.map(lambda leaf, s=start: leaf[s : s + _BATCH], elements)
+        here = shares[start : start + _BATCH]
         for total, matrices in zip(sums, action.representations(levels, batch), strict=True):
-            total += matrices.sum(axis=0)
-    return [total / num_elements for total in sums]
+            total += np.einsum("g,gij->ij", here, matrices)
+    return sums
 
 
 def fixed_by_projectors(
