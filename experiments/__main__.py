@@ -12,6 +12,7 @@ from types import ModuleType
 
 from experiments import (
     algebra,
+    augmentation,
     compute_cost,
     foundation,
     geometry,
@@ -37,6 +38,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "augmentation": augmentation,
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from paper_figures import (
+    augmentation,
     compute_cost,
     many_coordinates,
     methane,
@@ -17,6 +18,7 @@ FIGURES = {
     "specavg_torus": specavg_torus,
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
+    "augmentation": augmentation,
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,

@@ -252,8 +252,8 @@ def _searched(
         if whole or number >= max_candidates:
             raise ValueError(
                 f"max_candidates: no weights of {number:,} elements make the average exact, of which "
-                f"{rule.rank:,} matrix coefficients are independent (the best miss by {rule.error:.1e}); "
-                "raise it, or lower max_eigenvalue."
+                f"{rule.rank:,} coefficients are independent (the best miss by {rule.error:.1e}); raise "
+                "it, or lower max_eigenvalue."
             )
         number = min(2 * number, max_candidates)
 
