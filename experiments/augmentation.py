@@ -33,6 +33,9 @@ PROBLEMS = {
     "icosahedral": ("I_h on S²", sj.Sphere(2), lambda: sj.point_group("Ih"), 8 * 9),
 }
 
+# What is the same for every seed.
+_FACTS = ("num_functions", "num_invariant", "group_order", "rule_size", "rule_rank")
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -40,7 +43,7 @@ class Config:
 
     Attributes:
         problems: names of spaces with groups.
-        subset_sizes: |S|.
+        subset_sizes: |S|, ascending; the smaller subsets are parts of the larger.
         samples_per_function: n/r.
         seeds: one training set and one subset each.
         num_noises: draws of the noise for each of them.
@@ -83,22 +86,16 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
     """
     problem = functools.cache(lambda name: _Problem(name, config))
 
-    def measure(name: str, size: int) -> Outcome:
-        return problem(name).measure(size)
-
-    def exact(name: str) -> Outcome:
-        return problem(name).exact()
+    def measure(name: str, seed: int) -> Outcome:
+        return problem(name).measure(seed)
 
     cells = {
-        f"{name},S={size}": functools.partial(measure, name, size)
+        f"{name},seed={seed}": functools.partial(measure, name, seed)
         for name in config.problems
-        for size in config.subset_sizes
+        for seed in config.seeds
     }
-    found = stack(
-        sweep(cells, store=store, progress=progress), len(config.problems), len(config.subset_sizes)
-    )
-    exacts = {f"{name},exact": functools.partial(exact, name) for name in config.problems}
-    beside = stack(sweep(exacts, store=store, progress=progress), len(config.problems))
+    found = stack(sweep(cells, store=store, progress=progress), len(config.problems), len(config.seeds))
+    beside = {name: found[name][:, 0] for name in _FACTS}
     share = 1 / np.asarray(config.subset_sizes, float)
     r, kept = beside["num_functions"][:, None], beside["num_invariant"][:, None]
     bounds = [
@@ -111,8 +108,9 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
         for count, order in zip(beside["num_functions"], beside["group_order"], strict=True)
     ]
     return {
-        **{name: found[name] for name in ("scaled_risk", "error", "variance")},
-        **{name: beside[name] for name in beside if not name.startswith("cell_")},
+        **{name: found[name].swapaxes(1, 2) for name in ("scaled_risk", "error", "variance")},
+        **{name: found[name] for name in ("invariant_risk", "rule_risk")},
+        **beside,
         "predicted": share * r + (1 - share) * kept,
         "bound": np.asarray(bounds),
         "subset_sizes": np.asarray(config.subset_sizes),
@@ -133,6 +131,7 @@ class _Problem:
         values = (np.asarray(basis(points)) for basis in (self.ambient, self.invariant))
         self.embedding = np.linalg.lstsq(*values, rcond=None)[0]
         self.num_samples = config.samples_per_function * self.ambient.num_functions
+        self.rule = sj.exact_rule(jax.random.key(0), self.space, self.action, max_eigenvalue=self.bound)
 
     def drawn(self, seed: int):
         """Coefficients of the target, points, and targets with several draws of noise."""
@@ -144,34 +143,29 @@ class _Problem:
         y = (self.invariant(x) @ c)[:, None] + self.config.noise * noises
         return np.asarray(c), x, y, keys[3]
 
-    def measure(self, size: int) -> Outcome:
-        """Least squares on samples moved by random elements, the same for all samples."""
-        risks, errors, variances = [], [], []
-        for seed in self.config.seeds:
-            c, x, y, key = self.drawn(seed)
-            chosen = self.group.sample(key, (size,))
-            found = sj.subset_average(self.space, self.action, chosen, max_eigenvalue=self.bound)
-            risks.append(self._augmented(c, x, y, chosen, np.full(size, 1 / size)))
-            errors.append(found.error)
-            variances.append(found.variance)
+    def measure(self, seed: int) -> Outcome:
+        """Least squares on samples moved by ever more random elements, the same for all samples."""
+        c, x, y, key = self.drawn(seed)
+        sizes = self.config.subset_sizes
+        elements = self.group.sample(key, (max(sizes),))
+        risks, averages, sums, before = [], [], None, 0
+        for size in sizes:
+            fresh = self._sums(x, y, _rows(elements, before, size), np.ones(size - before))
+            sums = fresh if sums is None else sums + fresh
+            risks.append(self._risk(sums, c))
+            chosen = _rows(elements, 0, size)
+            averages.append(
+                sj.subset_average(self.space, self.action, chosen, max_eigenvalue=self.bound)
+            )
+            before = size
+        rule = self.rule
+        invariant = sj.fit_ridge(self.invariant, x, y, penalty=0.0)
         return {
             "scaled_risk": np.asarray(risks),
-            "error": np.asarray(errors),
-            "variance": np.asarray(variances),
-        }
-
-    def exact(self) -> Outcome:
-        """On the invariant functions, and on samples moved by a rule that is exact."""
-        rule = sj.exact_rule(jax.random.key(0), self.space, self.action, max_eigenvalue=self.bound)
-        plain, weighted = [], []
-        for seed in self.config.seeds:
-            c, x, y, _ = self.drawn(seed)
-            model = sj.fit_ridge(self.invariant, x, y, penalty=0.0)
-            plain.append(self._scaled(np.asarray(model.coefficients) - c[:, None]))
-            weighted.append(self._augmented(c, x, y, rule.elements, rule.weights))
-        return {
-            "invariant_risk": np.asarray(plain),
-            "rule_risk": np.asarray(weighted),
+            "error": np.asarray([one.error for one in averages]),
+            "variance": np.asarray([one.variance for one in averages]),
+            "invariant_risk": np.asarray(self._scaled(np.asarray(invariant.coefficients) - c[:, None])),
+            "rule_risk": np.asarray(self._risk(self._sums(x, y, rule.elements, rule.weights), c)),
             "num_functions": np.asarray(self.ambient.num_functions),
             "num_invariant": np.asarray(self.invariant.num_functions),
             "group_order": np.asarray(float(self.group.order)),
@@ -179,22 +173,27 @@ class _Problem:
             "rule_rank": np.asarray(rule.rank),
         }
 
-    def _augmented(self, c, x, y, elements, weights) -> float:
-        number = len(weights)
-        moved = self.action.act(jax.tree.map(lambda leaf: leaf[:, None], elements), x[None])
-        rows = moved.reshape(-1, *self.space.point_shape)
-        model = sj.fit_ridge(
-            self.ambient,
-            rows,
-            jnp.tile(y, (number, 1)),
-            penalty=0.0,
-            weights=jnp.repeat(jnp.asarray(weights) * number, len(x)),
-        )
+    def _sums(self, x, y, elements, weights) -> sj.RidgeStatistics:
+        """Statistics of the samples moved by each element in turn, never all at once."""
+
+        def moved():
+            for i, weight in enumerate(weights):
+                g = jax.tree.map(lambda leaf, i=i: leaf[i], elements)
+                yield self.action.act(g, x), y, np.full(len(x), weight)
+
+        return sj.accumulate(self.ambient, moved())
+
+    def _risk(self, sums: sj.RidgeStatistics, c: np.ndarray) -> float:
+        model = sj.fit_statistics(sums, penalty=0.0)
         return self._scaled(np.asarray(model.coefficients) - (self.embedding @ c)[:, None])
 
     def _scaled(self, errors: np.ndarray) -> float:
         """n·risk/σ², the mean over the draws of the noise; exact, as the functions are orthonormal."""
         return self.num_samples * float((errors**2).sum(axis=0).mean()) / self.config.noise**2
+
+
+def _rows(elements, start: int, stop: int):
+    return jax.tree.map(lambda leaf: leaf[start:stop], elements)
 
 
 def table(results: Outcome) -> str:

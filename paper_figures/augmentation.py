@@ -24,6 +24,11 @@ def draw(results: Path, out: Path) -> list[Path]:
         return save_figure(figure, out, "augmentation")
 
 
+def _plain_ticks(axis: Axes, ticks: tuple[float, ...]) -> None:
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+
+
 def _risks(axis: Axes, data: dict[str, np.ndarray]) -> None:
     sizes = data["subset_sizes"]
     for p, label in enumerate(data["labels"]):
@@ -37,6 +42,7 @@ def _risks(axis: Axes, data: dict[str, np.ndarray]) -> None:
     axis.axhline(1, color="grey", lw=0.8, ls="--")
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
+    _plain_ticks(axis, (1, 2, 4, 10, 20, 40))
     axis.set_xlabel("|S|")
     axis.set_title("n·risk/(σ² r_inv): lines predicted,\ndotted the knees |S| = r/r_inv", fontsize=8)
 
@@ -49,6 +55,7 @@ def _errors(axis: Axes, data: dict[str, np.ndarray]) -> None:
         axis.plot(sizes, data["bound"][p], color=line["color"], lw=0.9)
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
+    _plain_ticks(axis, (0.2, 0.5, 1, 2, 4))
     axis.set_xlabel("|S|")
     axis.set_title("‖P_S − P_G‖, and its bound (lines)", fontsize=8)
 

@@ -368,6 +368,31 @@ def run(*arguments):
     )
 
 
+def test_augmentation_buys_what_the_average_of_its_elements_says(tmp_path):
+    results, text = smoke("augmentation", tmp_path)
+    (order,) = results["group_order"]
+    assert (results["num_functions"].item(), results["num_invariant"].item(), order) == (81, 22, 6)
+    for way in ("invariant_risk", "rule_risk"):  # 22 functions, and 1 + O(r/n) of least squares
+        assert 0.8 < results[way].mean() / 22 < 1.3
+    np.testing.assert_allclose(results["invariant_risk"], results["rule_risk"], rtol=0.05)
+    # The elements drawn are what counts: σ²·tr(P_S P_Sᵀ)/n, and a little more for n = 8r.
+    ratio = results["scaled_risk"] / results["variance"]
+    assert ((ratio > 0.85) & (ratio < 1.35)).all()
+    assert (results["error"][:, 0] > 0.9).all()  # one element alone
+    assert "6 weighted elements" in text
+
+
+def test_the_frozen_augmentation_has_its_knee_where_it_is_predicted():
+    data = load_results(FROZEN / "augmentation")
+    measured = data["scaled_risk"].mean(axis=2)
+    assert (np.abs(measured / data["predicted"] - 1) < 0.25).all()
+    for way in ("invariant_risk", "rule_risk"):
+        assert (np.abs(data[way].mean(axis=1) / data["num_invariant"] - 1) < 0.25).all()
+    # The bound holds with probability 1 − δ for each subset; and no random subset is exact.
+    assert np.mean(data["error"] > data["bound"][..., None]) <= 0.05
+    assert data["error"].min() > 1e-3
+
+
 def test_command_line(tmp_path):
     listed = run("experiments", "list")
     assert listed.returncode == 0
