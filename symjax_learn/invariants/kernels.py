@@ -101,7 +101,7 @@ def _reverses(group: AbstractGroup) -> bool:
 
 def _tried(action: Action) -> int | None:
     """Elements that fix random points of every component: isometries that fix all of it."""
-    components = _num_components(action.space)
+    components = num_components(action.space)
     if action.order > _MAX_TRIED or components > _MAX_COMPONENTS:
         return None
     with jax.enable_x64(True):  # whatever the session
@@ -141,11 +141,11 @@ def _coincide(space: AbstractSpace, x: Array, y: Array) -> Bool[Array, "*batch"]
     return jnp.all(close, axis=tuple(range(-len(space.point_shape), 0)))
 
 
-def _num_components(space: AbstractSpace) -> int | float:
+def num_components(space: AbstractSpace) -> int | float:
     """Connected components, a finite space having each of its points as one."""
     match space:
         case Product():
-            return math.prod(_num_components(part) for part in space.spaces)
+            return math.prod(num_components(part) for part in space.spaces)
         case Sets():
-            return _num_components(space.space) ** space.num_points
+            return num_components(space.space) ** space.num_points
     return space.cardinality if space.dimension == 0 else 1
