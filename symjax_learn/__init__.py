@@ -89,6 +89,9 @@ from symjax_learn.learning import tune_ridge as tune_ridge
 from symjax_learn.learning import zarr_source as zarr_source
 from symjax_learn.optimization import losses as losses
 from symjax_learn.theory import CountingCurve as CountingCurve
+from symjax_learn.theory import Gain as Gain
+from symjax_learn.theory import SampleSizes as SampleSizes
 from symjax_learn.theory import WeylCount as WeylCount
 from symjax_learn.theory import counting_curve as counting_curve
+from symjax_learn.theory import gain as gain
 from symjax_learn.theory import weyl_count as weyl_count

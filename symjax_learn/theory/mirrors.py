@@ -66,7 +66,7 @@ class Reflections(NamedTuple):
 
 
 def boundary_ratio(action: Action) -> float | None:
-    """vol ∂(M/G)/vol(M/G) for a finite group, mirrors included; ``None`` where it is not known.
+    """Vol ∂(M/G)/vol(M/G) for a finite group, mirrors included; ``None`` where it is not known.
 
     In closed form for symmetric, Young, sign and hyperoctahedral groups of any degree, for other
     (signed) permutations by membership of each possible reflection in a stabilizer chain, by the

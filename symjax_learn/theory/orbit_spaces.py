@@ -6,9 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from symjax_learn.geometry.product import Product
 from symjax_learn.invariants.action import Action
-from symjax_learn.invariants.pairs import shares
 from symjax_learn.theory.finite_quotients import quotient_fraction
 
 VolumeSource = Literal["closed form", "given", "not estimated"]

@@ -194,8 +194,8 @@ def weyl_law(action: Action, orbits: OrbitSpace) -> WeylLaw:
     assert orbits.log_volume is not None
     normal = gaussian_dimension(action.space)
     exponent = counting_exponent(action, orbits.dimension)
-    log_heat = orbits.log_volume - (orbits.dimension - normal) / 2 * _LOG_FOUR_PI
-    leading = log_heat - math.lgamma(exponent + 1)
+    leading = log_coefficient(orbits.log_volume, orbits.dimension, normal)
+    log_heat = leading + math.lgamma(exponent + 1)
     if not normal:
         ratio = 0.0 if orbits.dimension == 0 else boundary_ratio(action)
         second = math.nan if ratio is None else _log(ratio / 4) + log_heat + _LOG_FOUR_PI / 2
@@ -206,6 +206,12 @@ def weyl_law(action: Action, orbits: OrbitSpace) -> WeylLaw:
     if kinds is not None and action.user_act is None:
         second = math.log((normal + 1 + kinds.total) / 2) + log_heat - math.lgamma(exponent)
     return WeylLaw(exponent, leading, second, exponent - 1)
+
+
+def log_coefficient(log_volume: float, dimension: int, normal: int) -> float:
+    """Log of the c of N(Λ) ~ cΛ^a: log ω_d vol/(2π)^d on a manifold, which is C/Γ(d/2 + 1)."""
+    log_heat = log_volume - (dimension - normal) / 2 * _LOG_FOUR_PI
+    return log_heat - math.lgamma((dimension + normal) / 2 + 1)
 
 
 def counting_exponent(action: Action, quotient_dimension: int) -> float:
