@@ -94,4 +94,5 @@ from symjax_learn.theory import SampleSizes as SampleSizes
 from symjax_learn.theory import WeylCount as WeylCount
 from symjax_learn.theory import counting_curve as counting_curve
 from symjax_learn.theory import gain as gain
+from symjax_learn.theory import quotient_dimension as quotient_dimension
 from symjax_learn.theory import weyl_count as weyl_count

@@ -161,13 +161,15 @@ def test_a_table():
         assert word in text
 
 
+@pytest.mark.usefixtures("without_signature_checks")
 @pytest.mark.parametrize("smoothness", [1.5, 1, 0.0, -2.0, math.inf, math.nan, "2", [2.0]])
-def test_bad_smoothness(smoothness, without_signature_checks):
+def test_bad_smoothness(smoothness):
     with pytest.raises(ValueError, match=r"smoothness: expected a finite s > d/2 = 1.5"):
         sj.gain(sj.Torus(3), sj.symmetric_group(3), smoothness=smoothness)
 
 
-def test_bad_numbers(without_signature_checks):
+@pytest.mark.usefixtures("without_signature_checks")
+def test_bad_numbers():
     worth = sj.gain(sj.Torus(3), sj.symmetric_group(3), smoothness=2.0)
     good = {"noise": 1.0, "norm": 1.0}
     for name in ("noise", "norm"):

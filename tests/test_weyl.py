@@ -191,8 +191,9 @@ def test_a_finite_space_has_counts_and_no_law():
             sj.weyl_count(space, group, 10)
 
 
+@pytest.mark.usefixtures("without_signature_checks")
 @pytest.mark.parametrize("bad", [-1.0, math.inf, math.nan, "3", [1.0]])
-def test_a_bad_truncation(bad, without_signature_checks):
+def test_a_bad_truncation(bad):
     with pytest.raises(ValueError, match="max_eigenvalue: expected a finite number >= 0"):
         sj.weyl_count(sj.Torus(2), sj.sign_group(2), bad)
 
