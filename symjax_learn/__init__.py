@@ -88,8 +88,16 @@ from symjax_learn.learning import soft_invariance_path as soft_invariance_path
 from symjax_learn.learning import tune_ridge as tune_ridge
 from symjax_learn.learning import zarr_source as zarr_source
 from symjax_learn.optimization import losses as losses
+from symjax_learn.theory import CountingCurve as CountingCurve
+from symjax_learn.theory import Gain as Gain
 from symjax_learn.theory import GroupRule as GroupRule
+from symjax_learn.theory import SampleSizes as SampleSizes
 from symjax_learn.theory import SubsetAverage as SubsetAverage
+from symjax_learn.theory import WeylCount as WeylCount
+from symjax_learn.theory import counting_curve as counting_curve
 from symjax_learn.theory import exact_rule as exact_rule
+from symjax_learn.theory import gain as gain
+from symjax_learn.theory import quotient_dimension as quotient_dimension
 from symjax_learn.theory import subset_average as subset_average
 from symjax_learn.theory import subset_bound as subset_bound
+from symjax_learn.theory import weyl_count as weyl_count

@@ -1,11 +1,15 @@
-"""Tangent vectors in the coordinates of points: where gradients of functions lie."""
+"""Tangent vectors in the coordinates of points: where gradients of functions lie, and their lengths."""
+
+import math
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from symjax_learn.geometry.ball import Ball
 from symjax_learn.geometry.box import Box
 from symjax_learn.geometry.gaussian import Gaussian
+from symjax_learn.geometry.homogeneous import Grassmannian, Stiefel
 from symjax_learn.geometry.labels import Labels
 from symjax_learn.geometry.product import Product, split_points
 from symjax_learn.geometry.rotations import RotationGroup
@@ -53,3 +57,68 @@ def tangential(
             return (vectors - points @ vectors.mT @ points) / 2
         case _:
             return vectors
+
+
+def has_metric(space: AbstractSpace) -> bool:
+    """Whether :func:`orthonormal_coordinates` knows the space."""
+    if isinstance(space, Product):
+        return all(has_metric(part) for part in space.spaces)
+    if isinstance(space, Sets):
+        return has_metric(space.space)
+    known = Torus | Box | Gaussian | Ball | Sphere | RotationGroup | Stiefel | Grassmannian
+    return space.dimension == 0 or isinstance(space, known)
+
+
+def orthonormal_coordinates(
+    space: AbstractSpace, points: Float[Array, "batch ..."], vectors: Float[Array, "batch ..."]
+) -> Float[Array, "batch N"]:
+    """Tangent vectors v at points x as rows whose dot products are the Riemannian metric.
+
+    It is the metric of ``space.volume``: flat on tori (of the lattice), boxes and balls, and on the R^d
+    of a Gaussian; of the surrounding R^{d+1} on spheres; ½ tr vᵀw on rotations and on projectors; on
+    k-frames X of R^p ½ tr aᵀa + tr bᵀb, v = aX + b with bXᵀ = 0. Finite spaces have no vectors.
+
+    To second order in |y − x| the rows of y − x have the length of the distance also of points x and y.
+
+    Args:
+        space: the space.
+        points: ``(batch, *point_shape)``.
+        vectors: their derivatives in some direction, of the same shape.
+
+    Returns:
+        ``(batch, N)``, N at least the dimension of the space.
+
+    Raises:
+        TypeError: a space whose metric is not known.
+    """
+    batch = len(points)
+    match space:
+        case Product():
+            shapes = tuple(part.point_shape for part in space.spaces)
+            blocks = zip(
+                space.spaces, split_points(points, shapes), split_points(vectors, shapes), strict=True
+            )
+            return jnp.concatenate([orthonormal_coordinates(*block) for block in blocks], axis=1)
+        case Sets():
+            shape = (-1, *space.space.point_shape)
+            flat = orthonormal_coordinates(space.space, points.reshape(shape), vectors.reshape(shape))
+            return flat.reshape(batch, -1)
+        case Torus(vectors=None):
+            return vectors
+        case Torus():
+            basis = jnp.asarray(np.asarray(space.vectors) / space.period, vectors.dtype)
+            return jnp.matmul(vectors, basis, precision="highest")
+        case Box() | Gaussian() | Ball() | Sphere():
+            return vectors
+        case RotationGroup() | Grassmannian():
+            return vectors.reshape(batch, -1) / math.sqrt(2)
+        case Stiefel():
+            along = jnp.matmul(vectors, points.mT, precision="highest")
+            turned = jnp.matmul(along, points, precision="highest")
+            return (vectors - (1 - math.sqrt(0.5)) * turned).reshape(batch, -1)
+    if space.dimension == 0:
+        return jnp.zeros((batch, 0), vectors.dtype)
+    raise TypeError(
+        f"space: the Riemannian metric of {type(space).__name__} in the coordinates of its points is "
+        "not known here; where the volume of a quotient is known, give it."
+    )

@@ -13,7 +13,7 @@ from symjax_learn._types import Element, FloatArray, Key, as_array
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.lie import LieGroup
 from symjax_learn.algebra.matrices import MatrixGroup
-from symjax_learn.algebra.products import ProductGroup
+from symjax_learn.algebra.products import ProductGroup, WreathElement, WreathGroup
 from symjax_learn.geometry.product import Product
 from symjax_learn.geometry.spaces import AbstractSpace, Level, checked_points
 from symjax_learn.geometry.torus import Torus
@@ -207,11 +207,7 @@ class Action(eqx.Module):
 
             @eqx.filter_jit
             def rate(a: Element, values: Values, points: Array) -> Array:
-                def moved(time: Array) -> Array:
-                    g = _near_identity(self.group, jax.tree.map(lambda leaf: -time * leaf, a))
-                    return values(_act(self, g, points))
-
-                return jax.jvp(moved, (jnp.zeros(()),), (jnp.ones(()),))[1]
+                return -jax.jvp(values, (points,), (_velocity(self, a, points),))[1]
 
             def rates(row: int, values: Values, points: Array) -> Array:
                 return rate(jax.tree.map(lambda leaf: leaf[row], algebra), values, points)
@@ -230,16 +226,47 @@ def _act(action: Action, g: Element, points: Array) -> Array:
     return move(action.space, action.group, g, points)
 
 
+def velocities(action: Action, points: Float[Array, "batch ..."]) -> Float[Array, "a batch ..."]:
+    """A·x = d/dt exp(tA)x at 0, for each A of the basis of the Lie algebra: tangent vectors at x.
+
+    Args:
+        action: of a group with a Lie algebra, or of a finite one, which has none.
+        points: ``(batch, *point_shape)``.
+
+    Returns:
+        ``(dim G, batch, *point_shape)``, in the coordinates of the points.
+    """
+    if action.group.lie_algebra is None:
+        return jnp.zeros((0, *points.shape), points.dtype)
+    algebra = jax.tree.map(jnp.asarray, action.group.lie_algebra)
+    return jax.vmap(lambda a: _velocity(action, a, points))(algebra)
+
+
+def _velocity(action: Action, a: Element, points: Array) -> Array:
+    def moved(time: Array) -> Array:
+        return _act(
+            action, _near_identity(action.group, jax.tree.map(lambda leaf: time * leaf, a)), points
+        )
+
+    return jax.jvp(moved, (jnp.zeros(()),), (jnp.ones(()),))[1]
+
+
 def _near_identity(group: AbstractGroup, a: Element) -> Element:
     """exp(a) to first order: where only a derivative at 0 is wanted, no exponential is compiled."""
     match group:
         case LieGroup():
-            return group.identity + jnp.asarray(a, float)
+            return jnp.broadcast_to(group.identity, a.shape) + jnp.asarray(a, float)
         case ProductGroup():
             return tuple(
                 factor.identity if part is None else _near_identity(factor, part)
                 for factor, part in zip(group.factors, a, strict=True)
             )
+        case WreathGroup():
+            inner, identity = _near_identity(group.inner, a), group.identity
+            widened = jax.tree.map(
+                lambda leaf, one: jnp.broadcast_to(leaf, one.shape), inner, identity.inner
+            )
+            return WreathElement(widened, identity.images)
     return group.exponential(a)
 
 
