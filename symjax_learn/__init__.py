@@ -88,3 +88,7 @@ from symjax_learn.learning import soft_invariance_path as soft_invariance_path
 from symjax_learn.learning import tune_ridge as tune_ridge
 from symjax_learn.learning import zarr_source as zarr_source
 from symjax_learn.optimization import losses as losses
+from symjax_learn.theory import RiskCurve as RiskCurve
+from symjax_learn.theory import effective_dimension as effective_dimension
+from symjax_learn.theory import predicted_risk as predicted_risk
+from symjax_learn.theory import risk_curve as risk_curve

@@ -84,18 +84,25 @@ def invariant_count(space: AbstractSpace, group: AbstractGroup | Action, max_eig
     >>> sj.invariant_count(sj.Torus(100), sj.symmetric_group(100), 6)
     40
     """
-    acting = as_action(space, group)
-    levels = checked_levels(space, max_eigenvalue)
+    return sum(exact_counts(as_action(space, group), checked_levels(space, max_eigenvalue)))
+
+
+def exact_counts(action: Action, levels: Sequence[Level]) -> list[int]:
+    """Invariants of each level, by whatever knows them.
+
+    Raises:
+        ValueError: nothing does.
+    """
     with jax.ensure_compile_time_eval():
-        counts, _ = level_counts(acting, levels)
-        if counts is None and acting.user_act is None:
-            counts = counted_orbits(acting, levels, MEMORY_LIMIT)
+        counts, _ = level_counts(action, levels)
+        if counts is None and action.user_act is None:
+            counts = counted_orbits(action, levels, MEMORY_LIMIT)
     if counts is None:
         raise ValueError(
-            f"group: no exact count is known for {type(acting.group).__name__} on "
-            f"{type(space).__name__} with this action."
+            f"group: no exact count is known for {type(action.group).__name__} on "
+            f"{type(action.space).__name__} with this action."
         )
-    return sum(counts)
+    return counts
 
 
 def checked_levels(space: AbstractSpace, max_eigenvalue: float) -> list[Level]:
