@@ -9,6 +9,9 @@ from jaxtyping import Float
 
 from symjax_learn._types import AnyArray, as_array
 
+# Numbers of any shape; several may come as a sequence.
+Numbers = float | Sequence[float] | AnyArray
+
 # The grid of log κ has this spacing, as long as so many points reach from end to end.
 _SPACING, _MAX_GRID = 0.1, 2000
 # Beyond these factors of the smallest and the largest eigenvalue κ changes nothing.
@@ -87,9 +90,9 @@ class _Levels(NamedTuple):
 
 
 def effective_dimension(
-    weights: AnyArray,
+    weights: Numbers,
     multiplicities: Sequence[int] | AnyArray,
-    penalty: float | AnyArray,
+    penalty: Numbers,
     *,
     order: int = 1,
 ) -> Float[np.ndarray, "..."]:
@@ -121,17 +124,17 @@ def effective_dimension(
         raise ValueError(f"order: expected 1 or 2 and got {order!r}.")
     mu = _numbers("weights", weights)
     levels = _checked_levels(mu, multiplicities, np.zeros_like(mu), intercept=False)
-    return levels.dimension(np.log(eta), order)
+    return levels.dimension(np.log(eta.ravel()), order).reshape(eta.shape)
 
 
 def predicted_risk(
-    weights: AnyArray,
+    weights: Numbers,
     multiplicities: Sequence[int] | AnyArray,
-    power: AnyArray,
-    num_samples: float | AnyArray,
+    power: Numbers,
+    num_samples: Numbers,
     *,
-    noise: float,
-    penalty: float | str = "best",
+    noise: float | AnyArray,
+    penalty: float | AnyArray | str = "best",
     intercept: bool = True,
 ) -> RiskCurve:
     """The risk of ridge with kernel eigenvalues μ, before any data: its deterministic equivalent.
@@ -179,7 +182,7 @@ def predicted_risk(
     sigma = _numbers("noise", noise)
     if sigma.shape != () or not sigma > 0:
         raise ValueError(f"noise: expected one finite standard deviation > 0 and got {noise!r}.")
-    variance = float(sigma) ** 2
+    shape, n, variance = n.shape, n.ravel(), float(sigma) ** 2
     if isinstance(penalty, str):
         if penalty != "best":
             raise ValueError(f"penalty: expected 'best' or a number >= 0 and got {penalty!r}.")
@@ -197,12 +200,13 @@ def predicted_risk(
         factor = 1 / np.where(1 - gamma > _ROUNDING, 1 - gamma, 0.0)
         bias = np.where(bias > 0, bias * factor, 0.0)
     noisy = np.where(gamma > 0, variance * gamma * factor, 0.0)
-    return RiskCurve(n, bias + noisy, bias, noisy, eta, levels.dimension(log_kappa, 1))
+    columns = n, bias + noisy, bias, noisy, eta, levels.dimension(log_kappa, 1)
+    return RiskCurve(*(np.reshape(column, shape) for column in columns))
 
 
 def _log_kappa(levels: _Levels, n: Float[np.ndarray, "..."], eta: float) -> Float[np.ndarray, "..."]:
     """The root of κ(n − N(κ)) = nη, which ascends where it is not negative, by bisection of log κ."""
-    num_functions = levels.dimension(np.asarray(-np.inf), 1)
+    num_functions = levels.dimension(np.asarray([-np.inf]), 1)
     spare = n - levels.num_free
     with np.errstate(divide="ignore"):
         log_eta = np.log(np.asarray(eta))

@@ -14,7 +14,7 @@ from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import Spectrum
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.count import checked_levels, exact_counts
-from symjax_learn.theory.equivalents import RiskCurve, predicted_risk
+from symjax_learn.theory.equivalents import Numbers, RiskCurve, predicted_risk
 
 _ESTIMATORS = ("invariant", "plain")
 
@@ -22,14 +22,14 @@ _ESTIMATORS = ("invariant", "plain")
 def risk_curve(
     space: AbstractSpace,
     group: AbstractGroup | Action,
-    num_samples: float | AnyArray,
+    num_samples: Numbers,
     *,
     spectrum: Spectrum,
-    noise: float,
+    noise: float | AnyArray,
     max_eigenvalue: float,
-    target: Callable[[Any], Any] | AnyArray | None = None,
+    target: Callable[[Any], Any] | Numbers | None = None,
     estimator: str = "invariant",
-    penalty: float | str = "best",
+    penalty: float | AnyArray | str = "best",
     intercept: bool = True,
     variance: float | None = 1.0,
 ) -> RiskCurve:
