@@ -12,6 +12,7 @@ from types import ModuleType
 
 from experiments import (
     algebra,
+    calibration,
     compute_cost,
     foundation,
     geometry,
@@ -38,6 +39,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
     "structured_gain": structured_gain,
+    "calibration": calibration,
     "many_coordinates": many_coordinates,
     "methane": methane,
 }

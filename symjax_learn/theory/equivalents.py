@@ -313,12 +313,19 @@ def _checked_levels(
         # One function of the level is free; of several nothing says which of them the target is.
         power[0] *= (counts[0] - 1) / counts[0]
         counts[0] -= 1
-    kept = np.asarray([count > 0 and weight > 0 for count, weight in zip(counts, weights, strict=True)])
+    positive = np.asarray(
+        [count > 0 and weight > 0 for count, weight in zip(counts, weights, strict=True)]
+    )
+    distinct, places = np.unique(weights[positive], return_inverse=True)
+    sizes, kept = [0] * len(distinct), iter(places)
+    for count, one in zip(counts, positive, strict=True):
+        if one:
+            sizes[next(kept)] += count
     return _Levels(
-        np.log(weights[kept]),
-        np.asarray([math.log(count) for count, one in zip(counts, kept, strict=True) if one], float),
-        power[kept],
-        float(power[~kept].sum()),
+        np.log(distinct),
+        np.asarray([math.log(size) for size in sizes], float),
+        np.bincount(places, power[positive], len(distinct)),
+        float(power[~positive].sum()),
         int(intercept),
     )
 
