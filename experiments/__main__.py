@@ -13,6 +13,7 @@ from types import ModuleType
 from experiments import (
     algebra,
     augmentation,
+    calibration,
     compute_cost,
     foundation,
     geometry,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "compute_cost": compute_cost,
     "augmentation": augmentation,
     "structured_gain": structured_gain,
+    "calibration": calibration,
     "many_coordinates": many_coordinates,
     "methane": methane,
 }

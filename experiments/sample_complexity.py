@@ -159,8 +159,14 @@ class _Problem:
         for basis, truth in ((self.ambient, self.embedding @ c), (self.invariant, c)):
             model = sj.fit_ridge(basis, x, y, spectrum=self.spectrum)
             risks.append(np.sum((np.asarray(model.coefficients) - truth) ** 2))
-            spectrum = np.asarray(self.spectrum(basis.eigenvalues))
-            predicted.append(predicted_risk(spectrum, truth, _grid(self.config), self.config.noise))
+            curve = sj.predicted_risk(
+                np.asarray(self.spectrum(basis.eigenvalues)),
+                np.ones(basis.num_functions, int),
+                truth**2,
+                _grid(self.config),
+                noise=self.config.noise,
+            )
+            predicted.append(curve.risk)
         return {
             "risk": np.asarray(risks),
             "predicted": np.asarray(predicted),
@@ -168,34 +174,6 @@ class _Problem:
             "num_invariant": np.asarray(self.invariant.num_functions),
             "num_ambient": np.asarray(self.ambient.num_functions),
         }
-
-
-def predicted_risk(
-    spectrum: np.ndarray,
-    truth: np.ndarray,
-    num_samples: np.ndarray | float,
-    noise: float,
-    multiplicities: np.ndarray | float = 1.0,
-) -> np.ndarray:
-    """For each number of samples, the least risk over penalties of ridge, from its spectrum alone.
-
-    With the effective penalty κ, γ = (1/n) Σ (μ/(μ + κ))² and nη = κ(n − Σ μ/(μ + κ)) ≥ 0:
-    R = (Σ (κ/(μ + κ))² c² + σ²γ)/(1 − γ). The first function, the constant, is not penalized (μ = ∞).
-    With ``multiplicities`` each entry is a level of so many functions, and |c| the norm on it.
-
-    References:
-        A. Canatar, B. Bordelon, C. Pehlevan, *Spectral bias and task-model alignment explain
-        generalization in kernel regression*, Nature Communications 2021.
-    """
-    kappa = np.geomspace(1e-9, 1e3, 400)[:, None] * spectrum[1:].max()
-    shrunk = spectrum[1:] / (spectrum[1:] + kappa)
-    n = np.asarray(num_samples)[..., None]
-    each = np.broadcast_to(multiplicities, spectrum.shape)[1:]
-    gamma = (1 + shrunk**2 @ each) / n
-    bias = ((1 - shrunk) ** 2 * truth[1:] ** 2).sum(axis=1)
-    allowed = 1 + shrunk @ each < n
-    gamma = np.where(allowed, gamma, 0.0)
-    return np.where(allowed, (bias + noise**2 * gamma) / (1 - gamma), np.inf).min(axis=-1)
 
 
 def _counts(config: Config) -> Outcome:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import symjax_learn as sj
-from experiments.sample_complexity import METHODS, gains, predicted_risk
+from experiments.sample_complexity import METHODS, gains
 from experiments.storage import Outcome, Progress, Store, stack, sweep
 
 
@@ -184,17 +184,19 @@ def _predicted(d: int, bound: int, far_bound: int, config: Config) -> Outcome:
     eigenvalues, ambient, invariant = _level_counts(d, max(bound, far_bound))
 
     def risks(largest: int, num_samples: np.ndarray) -> np.ndarray:
-        kept = eigenvalues <= largest
-        spectrum = np.asarray(_spectrum(d, config)(jnp.asarray(eigenvalues[kept], float)))
-        power = spectrum * invariant[kept]
-        power[0] = 0.0
-        truth = np.sqrt(power / power.sum())
-        return np.stack(
-            [
-                predicted_risk(spectrum, truth, num_samples, config.noise, counts[kept])
-                for counts in (ambient, invariant)
-            ]
-        )
+        curves = [
+            sj.risk_curve(
+                sj.Torus(d),
+                sj.symmetric_group(d),
+                num_samples,
+                spectrum=_spectrum(d, config),
+                noise=config.noise,
+                max_eigenvalue=largest,
+                estimator=estimator,
+            )
+            for estimator in ("plain", "invariant")
+        ]
+        return np.stack([curve.risk for curve in curves])
 
     sizes = np.asarray(config.sizes, float)
     dense = np.geomspace(sizes.min(), 1.5 * math.factorial(d) * sizes.max(), 200)

@@ -91,13 +91,17 @@ from symjax_learn.optimization import losses as losses
 from symjax_learn.theory import CountingCurve as CountingCurve
 from symjax_learn.theory import Gain as Gain
 from symjax_learn.theory import GroupRule as GroupRule
+from symjax_learn.theory import RiskCurve as RiskCurve
 from symjax_learn.theory import SampleSizes as SampleSizes
 from symjax_learn.theory import SubsetAverage as SubsetAverage
 from symjax_learn.theory import WeylCount as WeylCount
 from symjax_learn.theory import counting_curve as counting_curve
+from symjax_learn.theory import effective_dimension as effective_dimension
 from symjax_learn.theory import exact_rule as exact_rule
 from symjax_learn.theory import gain as gain
+from symjax_learn.theory import predicted_risk as predicted_risk
 from symjax_learn.theory import quotient_dimension as quotient_dimension
+from symjax_learn.theory import risk_curve as risk_curve
 from symjax_learn.theory import subset_average as subset_average
 from symjax_learn.theory import subset_bound as subset_bound
 from symjax_learn.theory import weyl_count as weyl_count

@@ -225,16 +225,6 @@ def test_sample_complexity_measures_the_gain_that_the_spectra_predict(tmp_path):
     assert "S²/I_h: |G| = 120" in text
 
 
-def test_predicted_risk_is_that_of_a_known_case():
-    """Equal μ: every coefficient shrinks alike, and the best risk solves a quadratic equation."""
-    num, n, noise = 40, 200.0, 0.7
-    truth = np.concatenate([[0.0], np.full(num, 1 / np.sqrt(num))])
-    found = sample_complexity.predicted_risk(np.ones(num + 1), truth, n, noise)
-    a = np.linspace(1e-4, 1 - 1e-9, 200_001)  # μ/(μ + κ)
-    gamma = (1 + num * a**2) / n
-    assert found == pytest.approx((((1 - a) ** 2 + noise**2 * gamma) / (1 - gamma)).min(), rel=1e-3)
-
-
 def test_gains_are_ratios_of_n_at_equal_risk():
     sizes = np.asarray([10.0, 100.0, 1000.0])
     risks = np.stack([30 / sizes, 3 / sizes])  # ten times fewer
@@ -290,14 +280,6 @@ def test_the_frozen_gains_of_symmetric_groups_are_within_a_fifth_of_the_predicte
         assert len(ratio) >= 3
         # In d = 4 and with n near D_G neither leave-one-out nor the prediction is exact: the last only.
         assert (np.abs(ratio[-1 if d == 4 else 0 :] - 1) < 0.2).all(), (d, ratio)
-
-
-def test_predicted_risk_of_levels_is_that_of_their_functions():
-    spectrum, multiplicities = np.asarray([1.0, 0.5, 0.2, 0.1]), np.asarray([1, 3, 2, 5])
-    truth = np.asarray([0.0, 0.8, 0.5, 0.3])
-    levels = sample_complexity.predicted_risk(spectrum, truth, [20, 90], 0.4, multiplicities)
-    each = [np.repeat(one, multiplicities) for one in (spectrum, truth / np.sqrt(multiplicities))]
-    np.testing.assert_allclose(levels, sample_complexity.predicted_risk(*each, [20, 90], 0.4))
 
 
 def test_many_coordinates_are_learned_by_invariant_functions_alone(tmp_path):

@@ -1,9 +1,13 @@
 """What a symmetry is worth, before any data."""
 
 from symjax_learn.theory.dimension import quotient_dimension as quotient_dimension
+from symjax_learn.theory.equivalents import RiskCurve as RiskCurve
+from symjax_learn.theory.equivalents import effective_dimension as effective_dimension
+from symjax_learn.theory.equivalents import predicted_risk as predicted_risk
 from symjax_learn.theory.gain import Gain as Gain
 from symjax_learn.theory.gain import SampleSizes as SampleSizes
 from symjax_learn.theory.gain import gain as gain
+from symjax_learn.theory.rates import risk_curve as risk_curve
 from symjax_learn.theory.subsets import GroupRule as GroupRule
 from symjax_learn.theory.subsets import SubsetAverage as SubsetAverage
 from symjax_learn.theory.subsets import exact_rule as exact_rule
