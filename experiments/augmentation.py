@@ -153,9 +153,12 @@ class _Problem:
             fresh = self._sums(x, y, _rows(elements, before, size), np.ones(size - before))
             sums = fresh if sums is None else sums + fresh
             risks.append(self._risk(sums, c))
-            chosen = _rows(elements, 0, size)
+            # Weights of one length, so that all subsets are one program.
+            shares = np.where(np.arange(max(sizes)) < size, 1 / size, 0.0)
             averages.append(
-                sj.subset_average(self.space, self.action, chosen, max_eigenvalue=self.bound)
+                sj.subset_average(
+                    self.space, self.action, elements, max_eigenvalue=self.bound, weights=shares
+                )
             )
             before = size
         rule = self.rule
