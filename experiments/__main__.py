@@ -15,6 +15,7 @@ from experiments import (
     compute_cost,
     foundation,
     geometry,
+    harmonic_fractions,
     many_coordinates,
     methane,
     quickstart,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "harmonic_fractions": harmonic_fractions,
 }
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paper_figures import (
     compute_cost,
+    harmonic_fractions,
     many_coordinates,
     methane,
     quickstart,
@@ -20,6 +21,7 @@ FIGURES = {
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "harmonic_fractions": harmonic_fractions,
 }
 
 
