@@ -101,7 +101,7 @@ class Config:
 
 CONFIGS = {
     "smoke": Config(
-        dimensions=(3, 5), max_degree=24, problems=("signs", "zonal", "box"), reach=0.3, num_levels=40
+        dimensions=(3, 4), max_degree=24, problems=("signs", "zonal", "box"), reach=0.3, num_levels=40
     ),
     "default": Config(),
     "published": Config(reach=1.5, num_levels=400),
