@@ -88,4 +88,7 @@ from symjax_learn.learning import soft_invariance_path as soft_invariance_path
 from symjax_learn.learning import tune_ridge as tune_ridge
 from symjax_learn.learning import zarr_source as zarr_source
 from symjax_learn.optimization import losses as losses
+from symjax_learn.theory import QuotientVolume as QuotientVolume
+from symjax_learn.theory import closed_log_volume as closed_log_volume
 from symjax_learn.theory import quotient_dimension as quotient_dimension
+from symjax_learn.theory import quotient_volume as quotient_volume

@@ -1,5 +1,8 @@
 """What a symmetry is worth, before any data."""
 
 from symjax_learn.theory.dimension import quotient_dimension as quotient_dimension
+from symjax_learn.theory.group_volumes import log_group_volume as log_group_volume
+from symjax_learn.theory.quotient import QuotientVolume as QuotientVolume
+from symjax_learn.theory.quotient import VolumeStatus as VolumeStatus
+from symjax_learn.theory.quotient import quotient_volume as quotient_volume
 from symjax_learn.theory.volumes import closed_log_volume as closed_log_volume
-from symjax_learn.theory.volumes import log_group_volume as log_group_volume
