@@ -18,6 +18,7 @@ from experiments import (
     many_coordinates,
     methane,
     quickstart,
+    quotients,
     sample_complexity,
     solvers,
     specavg_torus,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "quotients": quotients,
 }
 
 

@@ -66,9 +66,10 @@ def algebra_gram(group: AbstractGroup) -> Float[np.ndarray, "a a"]:
 
     match group:
         case ProductGroup():
-            return block_diag(*(algebra_gram(factor) for factor in group.factors if factor.dimension))
+            parts = [algebra_gram(factor) for factor in group.factors if factor.dimension]
+            return np.asarray(block_diag(*parts))
         case WreathGroup():
-            return np.kron(np.eye(group.num_blocks), algebra_gram(group.inner))
+            return np.asarray(np.kron(np.eye(group.num_blocks), algebra_gram(group.inner)))
         case TranslationGroup():
             directions = np.asarray(group.directions, float)
             return directions @ directions.T
