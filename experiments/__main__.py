@@ -19,6 +19,7 @@ from experiments import (
     many_coordinates,
     methane,
     quickstart,
+    quotients,
     sample_complexity,
     solvers,
     specavg_torus,
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "many_coordinates": many_coordinates,
     "methane": methane,
     "harmonic_fractions": harmonic_fractions,
+    "quotients": quotients,
 }
 
 

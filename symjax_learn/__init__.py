@@ -90,9 +90,12 @@ from symjax_learn.learning import zarr_source as zarr_source
 from symjax_learn.optimization import losses as losses
 from symjax_learn.theory import CountingCurve as CountingCurve
 from symjax_learn.theory import Gain as Gain
+from symjax_learn.theory import QuotientVolume as QuotientVolume
 from symjax_learn.theory import SampleSizes as SampleSizes
 from symjax_learn.theory import WeylCount as WeylCount
+from symjax_learn.theory import closed_log_volume as closed_log_volume
 from symjax_learn.theory import counting_curve as counting_curve
 from symjax_learn.theory import gain as gain
 from symjax_learn.theory import quotient_dimension as quotient_dimension
+from symjax_learn.theory import quotient_volume as quotient_volume
 from symjax_learn.theory import weyl_count as weyl_count

@@ -90,6 +90,14 @@ def test_a_method_beyond_its_budget_is_left_out_and_says_so():
 
 
 @pytest.mark.skipif(not X64, reason="compares to more digits than float32 has")
+def test_quotients_agree_with_their_closed_forms(tmp_path):
+    results, text = smoke("quotients", tmp_path)
+    assert results["value"].shape == (1, 2)
+    np.testing.assert_allclose(results["value"][0, 0], results["closed"][0], rtol=1e-9)
+    assert abs(results["value"][0, 1] - results["closed"][0]) < 4 * results["standard_error"][0, 1]
+    assert "T²/(1, 1)" in text
+
+
 def test_foundation_measures_what_it_says(tmp_path):
     results, text = smoke("foundation", tmp_path)
     assert results["averaged_difference"] < 1e-8

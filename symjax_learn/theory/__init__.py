@@ -4,8 +4,11 @@ from symjax_learn.theory.dimension import quotient_dimension as quotient_dimensi
 from symjax_learn.theory.gain import Gain as Gain
 from symjax_learn.theory.gain import SampleSizes as SampleSizes
 from symjax_learn.theory.gain import gain as gain
+from symjax_learn.theory.group_volumes import log_group_volume as log_group_volume
+from symjax_learn.theory.quotient import QuotientVolume as QuotientVolume
+from symjax_learn.theory.quotient import VolumeStatus as VolumeStatus
+from symjax_learn.theory.quotient import quotient_volume as quotient_volume
 from symjax_learn.theory.volumes import closed_log_volume as closed_log_volume
-from symjax_learn.theory.volumes import log_group_volume as log_group_volume
 from symjax_learn.theory.weyl import CountingCurve as CountingCurve
 from symjax_learn.theory.weyl import WeylCount as WeylCount
 from symjax_learn.theory.weyl import counting_curve as counting_curve

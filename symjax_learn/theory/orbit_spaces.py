@@ -11,6 +11,7 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.pairs import shares
 from symjax_learn.theory.dimension import quotient_dimension
 from symjax_learn.theory.finite_quotients import quotient_fraction
+from symjax_learn.theory.quotient import QuotientVolume
 from symjax_learn.theory.volumes import closed_log_volume
 
 VolumeSource = Literal["closed form", "given", "not estimated"]
@@ -72,8 +73,13 @@ def _log_volume(action: Action, fraction: Fraction | None) -> float | None:
 
 def _given(quotient_volume: Any) -> float:
     """Log of a positive number."""
-    volume = getattr(quotient_volume, "volume", quotient_volume)
-    number = np.asarray(volume)
+    if isinstance(quotient_volume, QuotientVolume):
+        if not math.isfinite(quotient_volume.log_value):
+            raise ValueError(
+                f"quotient_volume: expected a volume that is known and got {quotient_volume}."
+            )
+        return quotient_volume.log_value
+    number = np.asarray(quotient_volume)
     if number.dtype.kind not in "fiu":
         raise TypeError(f"quotient_volume: expected a number and got {quotient_volume!r}.")
     if number.shape != () or not 0 < float(number) < math.inf:
