@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import jax
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -266,3 +267,12 @@ def test_a_volume_that_is_given():
     slow, fast = (worth.num_samples(risk, noise=1.0, norm=1.0) for risk in (1e-2, 1e-4))
     grown = fast.log_invariant - slow.log_invariant, fast.log_plain - slow.log_plain
     assert grown == pytest.approx((math.log(100) * 1.25, math.log(100) * 1.75), rel=1e-12)
+
+
+def test_an_estimated_volume_is_taken_as_it_is():
+    acting = CONTINUOUS["turns of S⁴"][0]()
+    volume = sj.quotient_volume(jax.random.key(0), acting.space, acting, num_samples=10)
+    worth = sj.gain(acting.space, acting, quotient_volume=volume)
+    assert (worth.log_quotient_volume, worth.volume_source) == (volume.log_value, "given")
+    with pytest.raises(ValueError, match="quotient_volume: expected a volume that is known"):
+        sj.gain(acting.space, acting, quotient_volume=volume._replace(log_value=math.nan))
