@@ -17,9 +17,11 @@ from experiments import (
     compute_cost,
     foundation,
     geometry,
+    harmonic_fractions,
     many_coordinates,
     methane,
     quickstart,
+    quotients,
     sample_complexity,
     solvers,
     specavg_torus,
@@ -44,6 +46,8 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "calibration": calibration,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "harmonic_fractions": harmonic_fractions,
+    "quotients": quotients,
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from paper_figures import (
     augmentation,
     compute_cost,
+    harmonic_fractions,
     many_coordinates,
     methane,
     quickstart,
@@ -22,6 +23,7 @@ FIGURES = {
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "harmonic_fractions": harmonic_fractions,
 }
 
 

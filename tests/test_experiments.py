@@ -90,6 +90,14 @@ def test_a_method_beyond_its_budget_is_left_out_and_says_so():
 
 
 @pytest.mark.skipif(not X64, reason="compares to more digits than float32 has")
+def test_quotients_agree_with_their_closed_forms(tmp_path):
+    results, text = smoke("quotients", tmp_path)
+    assert results["value"].shape == (1, 2)
+    np.testing.assert_allclose(results["value"][0, 0], results["closed"][0], rtol=1e-9)
+    assert abs(results["value"][0, 1] - results["closed"][0]) < 4 * results["standard_error"][0, 1]
+    assert "T²/(1, 1)" in text
+
+
 def test_foundation_measures_what_it_says(tmp_path):
     results, text = smoke("foundation", tmp_path)
     assert results["averaged_difference"] < 1e-8
@@ -436,6 +444,47 @@ def test_the_figures_refuse_what_is_not_there(arguments, message, tmp_path, caps
         figures_line.main([*arguments, "--out", str(tmp_path)])
     assert refused.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_fractions_of_harmonics_are_those_of_published_counts(tmp_path):
+    results, text = smoke("harmonic_fractions", tmp_path)
+    assert results["harmonics"][0].tolist() == [2 * k + 1 for k in range(25)]
+    rows = [
+        labels.tolist().index(f"S{sub}")
+        for labels, sub in zip(results["group_labels"], "₃₄", strict=True)
+    ]
+    published = ([1, 1, 1, 2, 2, 2, 3, 3, 3, 4], [1, 1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 11])
+    for counts, row, known in zip(results["invariant"], rows, published, strict=True):
+        assert counts[row, : len(known)].tolist() == known
+    odd = results["invariant"][:, :, 1::2].sum(axis=2) == 0
+    np.testing.assert_array_equal(odd, results["has_inversion"])
+    signs = results["labels"].tolist().index("T²/{±1}²")
+    last = np.flatnonzero(np.isfinite(results["eigenvalues"][signs]))[-1]
+    side = math.isqrt(round(results["eigenvalues"][signs, last])) + 1
+    norms = np.add.outer(np.arange(side) ** 2, np.arange(side) ** 2)
+    bound = results["eigenvalues"][signs, last]
+    before_and_after = (norms < bound - 0.5).sum(), (norms < bound + 0.5).sum()
+    assert results["count"][signs, last] == sum(before_and_after) / 2
+    assert "T²/{±1}²" in text
+
+
+def test_the_frozen_fractions_of_harmonics_approach_their_limits():
+    results = load_results(FROZEN / "harmonic_fractions")
+    assert results["dimensions"].tolist() == [3, 4, 5]
+    scaled = results["invariant"] / results["harmonics"][:, None] * results["group_order"][..., None]
+    # The mean over odd and even degrees tends to 1 with and without −1; what is left falls as 1/k.
+    near, far = (np.abs(scaled[:, :, k - 29 : k + 1].mean(axis=2) - 1) for k in (75, 150))
+    assert (far < 0.31).all()
+    slow = near > 0.05
+    assert slow.any()
+    assert (far[slow] < 0.65 * near[slow]).all()
+    both = results["leading"] + results["second"]
+    for count, one, two in zip(results["count"], results["leading"], both, strict=True):
+        at = np.flatnonzero(np.isfinite(one))[-1]
+        assert abs(count[at] / one[at] - 1) < 0.7
+        if np.isfinite(two[at]):
+            assert abs(count[at] / two[at] - 1) < min(0.07, abs(count[at] / one[at] - 1) / 5)
+    assert np.isnan(both).all(axis=1).sum() == 2  # the continuous groups
 
 
 def test_every_figure_is_drawn_from_frozen_results(tmp_path):

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import jax
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -189,3 +190,89 @@ def test_bad_numbers():
         sj.gain(sj.Torus(2), sj.symmetric_group(3))
     with pytest.raises(ValueError, match="a Gaussian space are degrees"):
         sj.gain(sj.Gaussian(3), sj.orthogonal_group(3))
+
+
+def _conjugated(g, point):
+    g = g.astype(point.dtype)
+    return g @ point @ g.T
+
+
+CONTINUOUS = {
+    "shifts of T^5": (
+        lambda: sj.action(sj.Torus(5), sj.translation_group([[1, 1, 1, 1, 1], [1, -1, 0, 0, 0]])),
+        3,
+        None,
+    ),
+    "diagonal shift of T²": (
+        lambda: sj.action(sj.Torus(2), sj.translation_group([[1, 1]])),
+        1,
+        math.sqrt(2) * math.pi,
+    ),
+    "turns of S⁴": (
+        lambda: sj.action(sj.Sphere(4), sj.direct_product(sj.orthogonal_group(4), sj.trivial_group(1))),
+        1,
+        math.pi,
+    ),
+    "frames to planes": (
+        lambda: sj.action(sj.Stiefel(2, 5), sj.orthogonal_group(2)),
+        6,
+        sj.Grassmannian(2, 5).volume,
+    ),
+    "rotations, conjugated": (
+        lambda: sj.action(sj.RotationGroup(), sj.special_orthogonal_group(3), act=_conjugated),
+        1,
+        None,
+    ),
+    "all of S³": (lambda: sj.action(sj.Sphere(3), sj.special_unitary_group(2)), 0, 1.0),
+    "a shift beside labels": (
+        lambda: sj.action(
+            sj.Product(sj.Torus(2), sj.Labels(3)),
+            sj.direct_product(sj.translation_group([[1, 1]]), sj.cyclic_group(3)),
+        ),
+        1,
+        math.sqrt(2) * math.pi,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_continuous_groups_have_a_better_exponent(name):
+    acting, dimension, volume = CONTINUOUS[name]
+    acting = acting()
+    space, s = acting.space, 6.0
+    worth = sj.gain(space, acting, smoothness=s)
+    assert worth.quotient_dimension == dimension
+    assert worth.orbit_dimension == space.dimension - dimension
+    assert (worth.multiplier, worth.order, worth.kernel_order) == (None, math.inf, None)
+    assert worth.rate == s / (s + space.dimension / 2)
+    assert worth.invariant_rate == s / (s + dimension / 2)
+    assert "a better exponent" in str(worth)
+    if volume is not None:
+        assert worth.log_quotient_volume == pytest.approx(math.log(volume), abs=1e-12)
+        mean = worth.log_volume - math.log(volume)
+        assert worth.log_orbit_volume == pytest.approx(mean, abs=1e-12)
+
+
+def test_a_volume_that_is_given():
+    """Class functions of SO(3) are functions of the angle, one for each degree."""
+    acting = CONTINUOUS["rotations, conjugated"][0]()
+    with pytest.raises(ValueError, match="quotient_volume: .* is not known in closed form"):
+        sj.weyl_count(acting.space, acting, 100)
+    for volume in (math.pi, np.float32(math.pi)):
+        count = sj.weyl_count(acting.space, acting, 30 * 31, quotient_volume=volume)
+        assert count.leading == pytest.approx(math.sqrt(30 * 31), rel=1e-6)  # 31 to degree 30
+        assert math.isnan(count.second)
+    worth = sj.gain(acting.space, acting, smoothness=2.0, quotient_volume=math.pi)
+    assert worth.volume_source == "given"
+    slow, fast = (worth.num_samples(risk, noise=1.0, norm=1.0) for risk in (1e-2, 1e-4))
+    grown = fast.log_invariant - slow.log_invariant, fast.log_plain - slow.log_plain
+    assert grown == pytest.approx((math.log(100) * 1.25, math.log(100) * 1.75), rel=1e-12)
+
+
+def test_an_estimated_volume_is_taken_as_it_is():
+    acting = CONTINUOUS["turns of S⁴"][0]()
+    volume = sj.quotient_volume(jax.random.key(0), acting.space, acting, num_samples=10)
+    worth = sj.gain(acting.space, acting, quotient_volume=volume)
+    assert (worth.log_quotient_volume, worth.volume_source) == (volume.log_value, "given")
+    with pytest.raises(ValueError, match="quotient_volume: expected a volume that is known"):
+        sj.gain(acting.space, acting, quotient_volume=volume._replace(log_value=math.nan))

@@ -204,3 +204,21 @@ def test_a_users_own_act_has_a_leading_term():
     assert own.leading == pytest.approx(plain.leading / 4, rel=1e-12)
     assert math.isnan(own.second)
     assert own.total == own.leading
+
+
+@pytest.mark.parametrize(
+    ("space", "group", "largest"),
+    [
+        (sj.Torus(3), sj.translation_group([[1, 1, 1]]), 300),
+        (sj.Sphere(5), sj.direct_product(sj.orthogonal_group(3), sj.orthogonal_group(3)), 60 * 64),
+        (sj.Sphere(4), sj.direct_product(sj.orthogonal_group(4), sj.trivial_group(1)), 60 * 63),
+    ],
+)
+def test_continuous_groups_count_as_their_orbits(space, group, largest):
+    curve = sj.counting_curve(space, group, largest)
+    assert abs(float(curve.invariant[-1]) / curve.leading[-1] - 1) < 0.02
+    assert np.isnan(curve.second).all()
+
+
+def test_a_transitive_group_leaves_the_constant():
+    assert sj.weyl_count(sj.Sphere(3), sj.special_unitary_group(2), 1000) == (1.0, 0.0, 0.0)

@@ -78,8 +78,6 @@ def orthonormal_coordinates(
     of a Gaussian; of the surrounding R^{d+1} on spheres; ½ tr vᵀw on rotations and on projectors; on
     k-frames X of R^p ½ tr aᵀa + tr bᵀb, v = aX + b with bXᵀ = 0. Finite spaces have no vectors.
 
-    To second order in |y − x| the rows of y − x have the length of the distance also of points x and y.
-
     Args:
         space: the space.
         points: ``(batch, *point_shape)``.
@@ -122,3 +120,29 @@ def orthonormal_coordinates(
         f"space: the Riemannian metric of {type(space).__name__} in the coordinates of its points is "
         "not known here; where the volume of a quotient is known, give it."
     )
+
+
+def squared_chords(
+    space: AbstractSpace, x: Float[Array, "batch ..."], y: Float[Array, "batch ..."]
+) -> Float[Array, " batch"]:
+    """|y − x|² in the metric at x: the squared distance, up to a factor 1 + O(distance²).
+
+    Isometries that act on the coordinates do not change it. On tori the difference is reduced to the
+    cell about 0; points of finite spaces, and of different labels, are infinitely far apart.
+    """
+    match space:
+        case Product():
+            shapes = tuple(part.point_shape for part in space.spaces)
+            blocks = zip(space.spaces, split_points(x, shapes), split_points(y, shapes), strict=True)
+            return jnp.sum(jnp.stack([squared_chords(*block) for block in blocks]), axis=0)
+        case Sets():
+            shape = (-1, *space.space.point_shape)
+            single = squared_chords(space.space, x.reshape(shape), y.reshape(shape))
+            return jnp.sum(single.reshape(len(x), -1), axis=1)
+    difference = y - x
+    if space.dimension == 0:
+        differing = jnp.any(difference.reshape(len(x), -1) != 0, axis=1)
+        return jnp.where(differing, jnp.inf, 0.0).astype(x.dtype)
+    if isinstance(space, Torus):
+        difference = difference - space.period * jnp.round(difference / space.period)
+    return jnp.sum(orthonormal_coordinates(space, x, difference) ** 2, axis=1)

@@ -238,7 +238,8 @@ def velocities(action: Action, points: Float[Array, "batch ..."]) -> Float[Array
     """
     if action.group.lie_algebra is None:
         return jnp.zeros((0, *points.shape), points.dtype)
-    algebra = jax.tree.map(jnp.asarray, action.group.lie_algebra)
+    # Of a group that is traced it is in the precision of the session, whatever that of the points.
+    algebra = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), action.group.lie_algebra)
     return jax.vmap(lambda a: _velocity(action, a, points))(algebra)
 
 

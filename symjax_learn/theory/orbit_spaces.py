@@ -6,8 +6,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from symjax_learn.geometry.product import Product
 from symjax_learn.invariants.action import Action
+from symjax_learn.invariants.pairs import shares
+from symjax_learn.theory.dimension import quotient_dimension
 from symjax_learn.theory.finite_quotients import quotient_fraction
+from symjax_learn.theory.quotient import QuotientVolume
+from symjax_learn.theory.volumes import closed_log_volume
 
 VolumeSource = Literal["closed form", "given", "not estimated"]
 
@@ -39,7 +44,7 @@ def orbit_space(action: Action, quotient_volume: Any = None) -> OrbitSpace:
     Raises:
         ValueError, TypeError: a volume that is not a positive number.
     """
-    dimension = _dimension(action)
+    dimension = quotient_dimension(action.space, action)
     fraction = quotient_fraction(action)
     if quotient_volume is not None:
         return OrbitSpace(dimension, _given(quotient_volume), "given", fraction)
@@ -49,15 +54,32 @@ def orbit_space(action: Action, quotient_volume: Any = None) -> OrbitSpace:
 
 
 def _log_volume(action: Action, fraction: Fraction | None) -> float | None:
+    """In closed form; of a product from its parts, each with the factors of the group that move it."""
     if fraction is not None:
         return action.space.log_volume + math.log(fraction.numerator) - math.log(fraction.denominator)
-    return None
+    if action.order != math.inf:
+        return None
+    if not isinstance(action.space, Product) or action.user_act is not None:
+        return closed_log_volume(action)
+    volumes = []
+    for share in shares(action.space, action.group):
+        if share.group is None:
+            volumes.append(share.space.log_volume)
+            continue
+        part = Action(share.space, share.group)
+        volumes.append(_log_volume(part, quotient_fraction(part)))
+    return None if None in volumes else math.fsum(volumes)
 
 
 def _given(quotient_volume: Any) -> float:
     """Log of a positive number."""
-    volume = getattr(quotient_volume, "volume", quotient_volume)
-    number = np.asarray(volume)
+    if isinstance(quotient_volume, QuotientVolume):
+        if not math.isfinite(quotient_volume.log_value):
+            raise ValueError(
+                f"quotient_volume: expected a volume that is known and got {quotient_volume}."
+            )
+        return quotient_volume.log_value
+    number = np.asarray(quotient_volume)
     if number.dtype.kind not in "fiu":
         raise TypeError(f"quotient_volume: expected a number and got {quotient_volume!r}.")
     if number.shape != () or not 0 < float(number) < math.inf:
@@ -65,7 +87,3 @@ def _given(quotient_volume: Any) -> float:
             f"quotient_volume: expected a positive finite number and got {quotient_volume!r}."
         )
     return math.log(float(number))
-
-
-def _dimension(action: Action) -> int:
-    return action.space.dimension

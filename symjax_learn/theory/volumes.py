@@ -1,4 +1,4 @@
-"""Volumes of compact groups and of quotients in closed form, in logarithms."""
+"""Volumes of quotients in closed form, in logarithms."""
 
 import math
 from typing import NamedTuple
@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from symjax_learn.algebra.groups import AbstractGroup
-from symjax_learn.algebra.lie import LieGroup, SpecialUnitarySampler, TranslationGroup
-from symjax_learn.algebra.lie_algebras import center, integer_basis, torus
+from symjax_learn.algebra.lie import LieGroup, TranslationGroup
 from symjax_learn.algebra.products import ProductGroup, WreathGroup
 from symjax_learn.geometry.ball import Ball
 from symjax_learn.geometry.homogeneous import Stiefel
@@ -24,21 +23,16 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.kernels import kernel_order
 from symjax_learn.invariants.pairs import shares, sides
 from symjax_learn.theory.dimension import orbit_dimension
+from symjax_learn.theory.group_volumes import (
+    log_ball,
+    log_group_volume,
+    log_sphere,
+    log_subtorus,
+    orthonormal_basis,
+)
 
-# Matrices of a Lie algebra are compared, and read as integers, to this accuracy.
+# Matrices of a Lie algebra are compared to this accuracy.
 _TOLERANCE = 1e-9
-
-
-def log_sphere(dimension: int) -> float:
-    """Log vol(S^d) = log 2π^{(d+1)/2}/Γ((d+1)/2); S^0 are two points."""
-    half = (dimension + 1) / 2
-    return math.log(2) + half * math.log(math.pi) - math.lgamma(half)
-
-
-def log_ball(dimension: int, radius: float = 1.0) -> float:
-    """Log of the volume π^{d/2} radius^d/Γ(d/2 + 1) of a ball of R^d."""
-    half = dimension / 2
-    return half * math.log(math.pi) - math.lgamma(half + 1) + dimension * math.log(radius)
 
 
 def closed_log_volume(action: Action) -> float | None:
@@ -63,6 +57,13 @@ def closed_log_volume(action: Action) -> float | None:
     Returns:
         The logarithm; ``None`` where no closed form is known here: other groups, a user's own ``act`` of
         an infinite group, finite groups on spaces of several components.
+
+    Cost: of the structure; ranks of the infinitesimal action.
+
+    >>> import symjax_learn as sj
+    >>> shuffle = sj.action(sj.Torus(100, 1.0), sj.symmetric_group(100))
+    >>> sj.closed_log_volume(shuffle)  # −log 100!
+    -363.739...
     """
     if action.user_act is None:
         return _log_quotient(action.space, action.group)
@@ -80,6 +81,8 @@ def _log_quotient(space: AbstractSpace, group: AbstractGroup | None) -> float | 
         return None if None in parts else math.fsum(part for part in parts if part is not None)
     if isinstance(space, Sets) and isinstance(group, WreathGroup):
         return _log_unordered(space.space, group)
+    if isinstance(space, Sets) and (shifts := _log_shifted(space, group)) is not None:
+        return shifts
     acting = Action(space, group)
     if group.order != math.inf:
         return _log_finite(acting) if _is_rigid(space, group) else None
@@ -140,6 +143,19 @@ def _log_unordered(space: AbstractSpace, group: WreathGroup) -> float | None:
     return n * single - math.lgamma(n + 1)
 
 
+def _log_shifted(space: Sets, group: AbstractGroup) -> float | None:
+    """Points of a torus that are permuted, and shifted together: n^{k/2} times the orbit of one."""
+    order, points = shares(space, group)
+    if not isinstance(points.group, TranslationGroup) or not isinstance(space.space, Torus):
+        return None
+    assert order.group is not None
+    n, directions = space.num_points, np.asarray(points.group.directions)
+    if n == 1:
+        return _log_quotient(space.space, points.group)
+    orbit = log_subtorus(space.space, directions) + len(directions) / 2 * math.log(n)
+    return space.log_volume - orbit - math.log(int(order.group.order))
+
+
 def _log_torus(space: Torus, group: AbstractGroup) -> float | None:
     """The orbits of a subtorus are all alike; on period·Z^d groups of blocks act independently."""
     if isinstance(group, TranslationGroup):
@@ -152,21 +168,6 @@ def _log_torus(space: Torus, group: AbstractGroup) -> float | None:
         blocks = [_log_quotient(Torus(one.degree, space.period), one) for one in group.factors]
         return None if None in blocks else math.fsum(block for block in blocks if block is not None)
     return None
-
-
-def log_subtorus(space: Torus, directions: np.ndarray) -> float:
-    """Log of the volume of the subtorus that integer directions span, closed up.
-
-    Its lattice is the saturated one, all integer vectors in the span. That of the directions B, with
-    cells of volume √det(B G Bᵀ), has in it the index of the lattice of B's columns in Z^k.
-    """
-    columns = integer_basis(directions.T)
-    index = math.fsum(math.log(abs(row[place])) for place, row in enumerate(columns))
-    sides = np.eye(space.dimension) if space.vectors is None else np.asarray(space.vectors)
-    lengths = directions.astype(float) @ sides
-    scale = 1.0 if space.vectors is not None else space.period
-    cell = float(np.linalg.slogdet(lengths @ lengths.T)[1]) / 2 + len(directions) * math.log(scale)
-    return cell - index
 
 
 class Radii(NamedTuple):
@@ -264,19 +265,12 @@ def _great_spheres(group: AbstractGroup) -> int | None:
     """The dimension, 1 or 3, of orbits that are great spheres: A_a A_b + A_b A_a = −2c δ_ab."""
     if not isinstance(group, LieGroup) or group.num_generators or group.dimension not in (1, 3):
         return None
-    algebra = _orthonormal(np.asarray(group.lie_algebra))
+    algebra = orthonormal_basis(np.asarray(group.lie_algebra))
     products = np.einsum("aij,bjk->abik", algebra, algebra)
     products = products + products.swapaxes(0, 1)
     # ½ tr AᵀA = 1, so A² = −2/degree.
     wanted = np.einsum("ab,ij->abij", np.eye(len(algebra)), np.eye(group.degree)) * -4 / group.degree
     return len(algebra) if np.abs(products - wanted).max() < _TOLERANCE else None
-
-
-def _orthonormal(algebra: Float[np.ndarray, "a d d"]) -> Float[np.ndarray, "a d d"]:
-    """A basis of the same span, orthonormal for ½ tr AᵀB."""
-    flat = algebra.reshape(len(algebra), -1)
-    triangle = np.linalg.cholesky(flat @ flat.T / 2)
-    return np.linalg.solve(triangle, flat).reshape(algebra.shape)
 
 
 def _log_sides(space: RotationGroup | Stiefel, group: AbstractGroup) -> float | None:
@@ -298,57 +292,3 @@ def _log_sides(space: RotationGroup | Stiefel, group: AbstractGroup) -> float | 
         return None
     finite = [side for side in both if side.order != math.inf]
     return log_sphere(2) - math.log(int(finite[0].order)) if finite else math.log(math.pi)
-
-
-def log_group_volume(group: AbstractGroup) -> float | None:
-    """Log vol(G) of a group of orthogonal matrices in the metric ½ tr AᵀB of its Lie algebra.
-
-    That of SO(n) is Π_{j=1}^{n−1} vol(S^j), of O(n) twice this, of SU(n) on R^{2n}
-    √n (2π)^{n(n+1)/2 − 1}/Π_{k<n} k!, of a torus its cell; connected groups of dimension 3 are SO(3) or
-    SU(2), 8π² or 16π² where [A_1, A_2] = A_3 is an orthonormal basis. Finite groups have their order as
-    volume, products and wreath products that of their parts.
-
-    Returns:
-        The logarithm; ``None`` for other groups.
-    """
-    if group.order != math.inf:
-        return math.log(int(group.order))
-    match group:
-        case ProductGroup():
-            parts = [log_group_volume(factor) for factor in group.factors]
-            return None if None in parts else math.fsum(part for part in parts if part is not None)
-        case WreathGroup():
-            inner, n = log_group_volume(group.inner), group.num_blocks
-            return None if inner is None else n * inner + math.lgamma(n + 1)
-        case LieGroup():
-            return _log_matrices(group)
-    return None
-
-
-def _log_matrices(group: LieGroup) -> float | None:
-    algebra, n = np.asarray(group.lie_algebra), group.degree
-    if len(algebra) == n * (n - 1) // 2:
-        improper = (np.linalg.det(np.asarray(group.generators)) < 0).any()
-        return math.fsum(log_sphere(j) for j in range(1, n)) + (math.log(2) if improper else 0.0)
-    if group.num_generators:  # of how many components is not known
-        return None
-    if len(center(algebra)) == len(algebra):
-        frequencies = torus(algebra).frequencies.astype(float)
-        cell = float(np.linalg.slogdet(frequencies.T @ frequencies / 2)[1]) / 2
-        return len(algebra) * math.log(2 * math.pi) + cell
-    if isinstance(group.sampler, SpecialUnitarySampler):
-        size = group.sampler.num_complex
-        factorials = math.fsum(math.lgamma(k + 1) for k in range(1, size))
-        power = (size * (size + 1) / 2 - 1) * math.log(2 * math.pi)
-        return math.log(size) / 2 + power - factorials
-    return _log_three_dimensional(algebra) if len(algebra) == 3 else None
-
-
-def _log_three_dimensional(algebra: Float[np.ndarray, "3 d d"]) -> float:
-    """SO(3) or SU(2), by whether all spins are integers."""
-    basis = _orthonormal(algebra)
-    bracket = basis[0] @ basis[1] - basis[1] @ basis[0]
-    speed = math.sqrt(float(np.sum(bracket**2)) / 2)  # [A_1, A_2] = ±speed A_3
-    weights = np.linalg.eigvalsh(1j * basis[0] / speed)
-    whole = float(np.abs(weights - np.rint(weights)).max()) < _TOLERANCE
-    return math.log((8 if whole else 16) * math.pi**2) - 3 * math.log(speed)
