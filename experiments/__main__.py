@@ -14,6 +14,7 @@ from experiments import (
     algebra,
     calibration,
     compute_cost,
+    continuous_gain,
     foundation,
     geometry,
     many_coordinates,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "compute_cost": compute_cost,
     "structured_gain": structured_gain,
     "calibration": calibration,
+    "continuous_gain": continuous_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,
 }
