@@ -17,6 +17,7 @@ from experiments import (
     continuous_gain,
     foundation,
     geometry,
+    images,
     many_coordinates,
     methane,
     quickstart,
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "structured_gain": structured_gain,
     "calibration": calibration,
     "continuous_gain": continuous_gain,
+    "images": images,
     "many_coordinates": many_coordinates,
     "methane": methane,
 }
