@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from paper_figures import (
+    calibration,
     compute_cost,
+    continuous_gain,
+    images,
     many_coordinates,
     methane,
     quickstart,
@@ -18,6 +21,9 @@ FIGURES = {
     "sample_complexity": sample_complexity,
     "compute_cost": compute_cost,
     "structured_gain": structured_gain,
+    "calibration": calibration,
+    "continuous_gain": continuous_gain,
+    "images": images,
     "many_coordinates": many_coordinates,
     "methane": methane,
 }
