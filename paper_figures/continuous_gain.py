@@ -45,5 +45,5 @@ def draw(results: Path, out: Path) -> list[Path]:
             axis.set_title(f"{title}\n{slopes}", fontsize=6.5)
         axes[0].set_ylabel("risk")
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
         return save_figure(figure, out, "continuous_gain")
