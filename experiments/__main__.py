@@ -15,9 +15,11 @@ from experiments import (
     augmentation,
     calibration,
     compute_cost,
+    continuous_gain,
     foundation,
     geometry,
     harmonic_fractions,
+    images,
     many_coordinates,
     methane,
     quickstart,
@@ -44,10 +46,12 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "augmentation": augmentation,
     "structured_gain": structured_gain,
     "calibration": calibration,
+    "continuous_gain": continuous_gain,
+    "images": images,
+    "quotients": quotients,
+    "harmonic_fractions": harmonic_fractions,
     "many_coordinates": many_coordinates,
     "methane": methane,
-    "harmonic_fractions": harmonic_fractions,
-    "quotients": quotients,
 }
 
 

@@ -129,8 +129,8 @@ def run(config: Config, *, store: Store | None = None, progress: Progress | None
 
     Returns:
         ``risk`` over (pair, size, seed, estimator) with the predicted penalty, NaN where all functions
-        are too many; ``chosen_risk`` over (pair, size, seed), of the invariant functions with the penalty
-        of leave-one-out;
+        are too many; ``chosen_risk`` over (pair, size, seed), of the invariant functions with the
+        penalty of leave-one-out;
         ``predicted``, ``penalty`` and ``effective_dimension`` over (pair, size, estimator);
         ``num_ambient`` (as text: they may exceed any integer type), ``num_invariant``, ``group_order``
         per pair; ``labels``, ``sizes``, ``estimators``.
@@ -168,13 +168,15 @@ class _Pair:
         _, self.space, group, self.bound, smoothness, few = PAIRS[name]
         self.config, self.group, self.spectrum = config, group(), sj.sobolev(smoothness)
         self.invariant = sj.invariant_basis(self.space, self.group, max_eigenvalue=self.bound)
-        self.ambient = sj.eigenbasis(self.space, max_eigenvalue=self.bound) if few else None
         self.curves = [self._curve(estimator) for estimator in ESTIMATORS]
-        if self.ambient is not None:
-            # The coefficients of the invariant functions among all: exact, as they lie in their span.
-            points = self.space.sample(jax.random.key(0), (3 * self.ambient.num_functions,))
-            values = (np.asarray(basis(points)) for basis in (self.ambient, self.invariant))
-            self.embedding = np.linalg.lstsq(*values, rcond=None)[0]
+        # By the place of the estimator: the functions, and coefficients of the invariant ones in them.
+        self.bases = {1: (self.invariant, np.eye(self.invariant.num_functions))}
+        if few:
+            ambient = sj.eigenbasis(self.space, max_eigenvalue=self.bound)
+            # Exact, as the invariant functions lie in their span.
+            points = self.space.sample(jax.random.key(0), (3 * ambient.num_functions,))
+            values = (np.asarray(basis(points)) for basis in (ambient, self.invariant))
+            self.bases[0] = (ambient, np.linalg.lstsq(*values, rcond=None)[0])
         self.drawn = functools.cache(self._drawn)
 
     def _curve(self, estimator: str) -> sj.RiskCurve:
@@ -188,7 +190,7 @@ class _Pair:
             estimator=estimator,
         )
 
-    def _drawn(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
+    def _drawn(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, np.ndarray]]:
         """Coefficients, and the largest training set with its features."""
         keys = jax.random.split(jax.random.key(seed), 3)
         c = np.sqrt(np.asarray(self.spectrum(self.invariant.eigenvalues)))
@@ -196,22 +198,19 @@ class _Pair:
         c[0] = 0.0
         c /= np.linalg.norm(c)
         x = self.space.sample(keys[1], (max(self.config.sizes),))
-        bases = [self.ambient] * (self.ambient is not None) + [self.invariant]
-        features = [np.asarray(basis(x)) for basis in bases]
+        features = {place: np.asarray(basis(x)) for place, (basis, _) in self.bases.items()}
         noise = self.config.noise * np.asarray(jax.random.normal(keys[2], (len(x),)))
-        return c, np.asarray(x), features[-1] @ c + noise, features
+        return c, np.asarray(x), features[1] @ c + noise, features
 
     def measure(self, size: int, seed: int) -> Outcome:
         """The risks of the fits, and what was predicted of them."""
         c, x, y, features = self.drawn(seed)
         place = self.config.sizes.index(size)
         risk = np.full(len(ESTIMATORS), np.nan)
-        for e, known in zip((1, 0), reversed(features), strict=False):
-            basis, truth = (self.invariant, c) if e else (self.ambient, self.embedding @ c)
-            fitted = _ridge(
-                known[:size], y[:size], self.spectrum(basis.eigenvalues), self.curves[e].penalty[place]
-            )
-            risk[e] = np.sum((fitted - truth) ** 2)
+        for e, (basis, embedding) in self.bases.items():
+            weights, penalty = self.spectrum(basis.eigenvalues), self.curves[e].penalty[place]
+            fitted = ridge(features[e][:size], y[:size], np.asarray(weights), float(penalty))
+            risk[e] = np.sum((fitted - embedding @ c) ** 2)
         model = sj.fit_ridge(self.invariant, x[:size], y[:size], spectrum=self.spectrum)
         levels = self.space.levels(self.bound)
         return {
@@ -228,9 +227,9 @@ class _Pair:
         }
 
 
-def _ridge(features: np.ndarray, y: np.ndarray, weights: np.ndarray, penalty: float) -> np.ndarray:
+def ridge(features: np.ndarray, y: np.ndarray, weights: np.ndarray, penalty: float) -> np.ndarray:
     """What ``fit_ridge`` solves, by the normal equations: dozens of shapes, and nothing to compile."""
-    shrinkage = penalty / np.asarray(weights)
+    shrinkage = penalty / weights
     shrinkage[0] = 0.0
     n = len(y)
     return np.linalg.solve(features.T @ features / n + np.diag(shrinkage), features.T @ y / n)

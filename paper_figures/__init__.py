@@ -4,8 +4,11 @@ from pathlib import Path
 
 from paper_figures import (
     augmentation,
+    calibration,
     compute_cost,
+    continuous_gain,
     harmonic_fractions,
+    images,
     many_coordinates,
     methane,
     quickstart,
@@ -21,9 +24,12 @@ FIGURES = {
     "compute_cost": compute_cost,
     "augmentation": augmentation,
     "structured_gain": structured_gain,
+    "calibration": calibration,
+    "continuous_gain": continuous_gain,
+    "images": images,
+    "harmonic_fractions": harmonic_fractions,
     "many_coordinates": many_coordinates,
     "methane": methane,
-    "harmonic_fractions": harmonic_fractions,
 }
 
 

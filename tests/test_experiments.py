@@ -13,6 +13,7 @@ import symjax_learn as sj
 from experiments import __main__ as command_line
 from experiments import (
     compute_cost,
+    continuous_gain,
     many_coordinates,
     quickstart,
     sample_complexity,
@@ -288,6 +289,56 @@ def test_the_frozen_gains_of_symmetric_groups_are_within_a_fifth_of_the_predicte
         assert len(ratio) >= 3
         # In d = 4 and with n near D_G neither leave-one-out nor the prediction is exact: the last only.
         assert (np.abs(ratio[-1 if d == 4 else 0 :] - 1) < 0.2).all(), (d, ratio)
+
+
+def test_calibration_measures_what_was_predicted(tmp_path):
+    results, text = smoke("calibration", tmp_path)
+    assert results["risk"].shape == (2, 2, 8, 2)
+    assert results["num_ambient"].tolist() == ["78768528041", "386"]
+    counts = [
+        sj.invariant_count(sj.Torus(100), sj.symmetric_group(100), 6),
+        sj.invariant_count(sj.Hypercube(10), sj.dihedral_group(10), 8),
+    ]
+    assert results["num_invariant"].tolist() == counts
+    assert np.isnan(results["risk"][0, ..., 0]).all()
+    ratio = results["risk"].mean(axis=2) / results["predicted"]
+    known = ratio[np.isfinite(ratio)]
+    assert len(known) == 6
+    assert (np.abs(np.log(known)) < np.log(2)).all()
+    # With the penalty that the counts predict, no worse than with one chosen from the data.
+    chosen = results["chosen_risk"].mean(axis=2)
+    assert (results["risk"][..., 1].mean(axis=2) < 1.1 * chosen).all()
+    assert "T¹⁰⁰/S₁₀₀, |G| = 10^158.0, D_G = 40 of 78768528041" in text
+
+
+def test_continuous_symmetries_change_the_slope(tmp_path):
+    results, text = smoke("continuous_gain", tmp_path)
+    assert results["risk"].shape == (1, 12, 2, 4)
+    np.testing.assert_allclose(results["rates"], [[2 / 3, 4 / 5]])
+    ratio = results["risk"][0, :, 1].mean(axis=0) / results["predicted"][0, 1]
+    assert (np.abs(np.log(ratio)) < np.log(1.5)).all()
+    assert abs(results["predicted_slopes"][0, 1] - 0.8) < 0.05
+    assert np.isnan(results["risk"][0, :, 0, 2:]).all()
+    assert np.isnan(results["risk"][0, 4:, 0]).all()
+    assert "in the limit 0.800" in text
+
+
+def test_slopes_are_exponents():
+    sizes = np.asarray([100, 1000, 10_000])
+    assert continuous_gain.learning_slope(sizes, 7 * sizes**-0.3) == pytest.approx(0.3)
+
+
+def test_symmetries_of_images_are_worth_what_was_predicted(tmp_path):
+    results, text = smoke("images", tmp_path)
+    assert results["risk"].shape == results["predicted"].shape == (2, 4, 4)
+    assert results["group_order"].tolist() == [1, 4, 8, 72]
+    assert (np.diff(results["num_functions"]) < 0).all()
+    mean, predicted = results["risk"].mean(axis=1), results["predicted"].mean(axis=1)
+    assert (np.diff(mean, axis=1) < 0).all()
+    assert (np.abs(np.log(mean / predicted)) < np.log(2)).all()
+    far = results["far_gain"][-1]
+    assert 10 < far[np.isfinite(far)][-1] < 72
+    assert "and translations, |G| = 72, 8 functions" in text
 
 
 def test_many_coordinates_are_learned_by_invariant_functions_alone(tmp_path):
