@@ -62,8 +62,11 @@ from symjax_learn.invariants import invariant_basis as invariant_basis
 from symjax_learn.invariants import invariant_count as invariant_count
 from symjax_learn.learning import ConvexModel as ConvexModel
 from symjax_learn.learning import ConvexReport as ConvexReport
+from symjax_learn.learning import Discovery as Discovery
+from symjax_learn.learning import InvarianceTest as InvarianceTest
 from symjax_learn.learning import KernelModel as KernelModel
 from symjax_learn.learning import Posterior as Posterior
+from symjax_learn.learning import RejectionRate as RejectionRate
 from symjax_learn.learning import Report as Report
 from symjax_learn.learning import RidgeStatistics as RidgeStatistics
 from symjax_learn.learning import SoftPath as SoftPath
@@ -71,6 +74,7 @@ from symjax_learn.learning import SpectralModel as SpectralModel
 from symjax_learn.learning import Tuning as Tuning
 from symjax_learn.learning import accumulate as accumulate
 from symjax_learn.learning import augment as augment
+from symjax_learn.learning import discover_symmetry as discover_symmetry
 from symjax_learn.learning import fit_bounded as fit_bounded
 from symjax_learn.learning import fit_convex as fit_convex
 from symjax_learn.learning import fit_kernel_ridge as fit_kernel_ridge
@@ -78,10 +82,12 @@ from symjax_learn.learning import fit_ridge as fit_ridge
 from symjax_learn.learning import fit_soft_invariance as fit_soft_invariance
 from symjax_learn.learning import fit_spec_avg as fit_spec_avg
 from symjax_learn.learning import fit_statistics as fit_statistics
+from symjax_learn.learning import invariance_test as invariance_test
 from symjax_learn.learning import load as load
 from symjax_learn.learning import npy_source as npy_source
 from symjax_learn.learning import parquet_source as parquet_source
 from symjax_learn.learning import posterior as posterior
+from symjax_learn.learning import rejection_rate as rejection_rate
 from symjax_learn.learning import ridge_criterion as ridge_criterion
 from symjax_learn.learning import save as save
 from symjax_learn.learning import soft_invariance_path as soft_invariance_path

@@ -96,7 +96,9 @@ def generated_subgroup(group: AbstractGroup, elements: Element) -> AbstractGroup
         case AffineTorusGroup():
             shifts = [[Fraction(int(s), group.denominator) for s in row] for row in elements.shift]
             return affine_torus_group(np.asarray(elements.matrix), shifts)
-    whole = with_chain(Subgroup(group, elements, 1, group.degree, None))
+    whole = with_chain(
+        Subgroup(parent=group, generators=elements, order=1, degree=group.degree, sampler=None)
+    )
     if isinstance(group, ProductGroup):
         pairs = zip(group.factors, elements, strict=True)
         product = direct_product(*(generated_subgroup(factor, part) for factor, part in pairs))
