@@ -56,10 +56,12 @@ from symjax_learn.geometry import sobolev as sobolev
 from symjax_learn.invariants import Action as Action
 from symjax_learn.invariants import Certificate as Certificate
 from symjax_learn.invariants import InvariantBasis as InvariantBasis
+from symjax_learn.invariants import RandomGenerators as RandomGenerators
 from symjax_learn.invariants import action as action
 from symjax_learn.invariants import eigenbasis as eigenbasis
 from symjax_learn.invariants import invariant_basis as invariant_basis
 from symjax_learn.invariants import invariant_count as invariant_count
+from symjax_learn.invariants import random_generators as random_generators
 from symjax_learn.learning import ConvexModel as ConvexModel
 from symjax_learn.learning import ConvexReport as ConvexReport
 from symjax_learn.learning import Discovery as Discovery

@@ -69,9 +69,8 @@ def _rotations(
     if not len(algebra):
         return matrix_group(elements if len(elements) else np.eye(whole.degree)[None])
     flat = np.linalg.qr(algebra.reshape(len(algebra), -1).T)[0]
-    moved = (elements[:, None] @ algebra[None] @ elements.mT[:, None]).reshape(
-        len(elements), len(algebra), -1
-    )
+    moved = elements[:, None] @ algebra[None] @ elements.mT[:, None]
+    moved = moved.reshape(len(elements), len(algebra), whole.degree**2)
     outside = np.abs(moved - moved @ flat @ flat.T).max(axis=(1, 2), initial=0.0)
     normal = elements[outside <= _TOLERANCE]
     if len(algebra) == whole.dimension and len(normal) == whole.num_generators:

@@ -6,9 +6,6 @@ accepted where an upper confidence bound of it is at most the tolerance.
 """
 
 import math
-from collections.abc import Sequence
-from statistics import NormalDist
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,50 +14,33 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from symjax_learn._chunks import MEMORY_LIMIT, refuse_beyond
-from symjax_learn._linalg import fixed_spaces
 from symjax_learn._types import AnyArray, Element, Key, as_array, checked_count, is_traced
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.algebra.lie import LieGroup, TranslationGroup
 from symjax_learn.algebra.subgroups import distinct
-from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.geometry.spaces import AbstractSpace
 from symjax_learn.geometry.spectra import Spectrum, sobolev
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.basis import InvariantBasis
 from symjax_learn.invariants.construct import eigenbasis, invariant_basis
 from symjax_learn.invariants.routes.generators import generated_levels
 from symjax_learn.invariants.subactions import generated_action
-from symjax_learn.learning.data import Data, checked_data
+from symjax_learn.learning.data import checked_data
 from symjax_learn.learning.directions import closed_directions, connected_action
-from symjax_learn.learning.model import SpectralModel, checked_spectrum
+from symjax_learn.learning.model import SpectralModel
 from symjax_learn.learning.spectral import fit_ridge
 from symjax_learn.learning.symmetry_tests import check_level
+from symjax_learn.learning.trials import (
+    Judgements,
+    Trial,
+    fixed_by_directions,
+    fixed_by_elements,
+    halves,
+)
 
 _DEFAULT_SPECTRUM = sobolev(2.0)
-# Each part of the data has at least so many samples: bounds of means are those of normal ones.
-_FEWEST = 10
 # More random elements than this are not drawn.
 _MOST_CANDIDATES = 100_000
-# Elements whose matrices exist at once.
-_BATCH = 64
-
-# For each level (m, r): the vectors that are left.
-Blocks = Sequence[Float[np.ndarray, "m r"]]
-
-
-class Judgements(NamedTuple):
-    """What imposing each of several constraints costs on the held-out data.
-
-    Attributes:
-        costs: the mean of d, in units of the variance of the held-out targets.
-        bounds: of them, above with probability ≤ level for all candidates together.
-        p_values: of the hypothesis that the cost reaches the tolerance, each by itself.
-        accepted: whether the bound is within the tolerance.
-    """
-
-    costs: Float[np.ndarray, " k"]
-    bounds: Float[np.ndarray, " k"]
-    p_values: Float[np.ndarray, " k"]
-    accepted: Bool[np.ndarray, " k"]
 
 
 class Discovery(eqx.Module):
@@ -114,7 +94,7 @@ def discover_symmetry(
     candidates: Element | None = None,
     directions: AnyArray | None = None,
     order_fraction: float = 0.1,
-    tolerance: float = 0.05,
+    tolerance: float = 0.02,
     level: float = 0.05,
     holdout: float = 0.5,
     spectrum: Spectrum = _DEFAULT_SPECTRUM,
@@ -201,19 +181,19 @@ def discover_symmetry(
         "Lower it, or raise memory_limit.",
     )
     levels = space.levels(max_eigenvalue)
-    halves = _halves(keys[0], data, holdout)
+    parts = halves(keys[0], data, holdout)
     free = fit_ridge(
-        basis, halves[0].x, halves[0].y, spectrum=spectrum, penalty=penalty, throw=throw,
+        basis, parts[0].x, parts[0].y, spectrum=spectrum, penalty=penalty, throw=throw,
         memory_limit=memory_limit,
     )  # fmt: skip
-    trial = _Trial(basis, levels, halves, spectrum, float(free.penalty))
+    trial = Trial(basis, levels, parts, spectrum, float(free.penalty))
     tested = _candidates(keys[1], group, num_candidates, candidates, order_fraction, level)
     rows = _checked_directions(directions, group)
     num_elements = jax.tree.leaves(tested)[0].shape[0]
     bar = tolerance, level / max(1, num_elements + len(rows))
-    judgements = trial.judged(_fixed_by_elements(acting, levels, tested, memory_limit), *bar)
+    judgements = trial.judged(fixed_by_elements(acting, levels, tested, memory_limit), *bar)
     derivations = acting.derivations(levels)
-    along = trial.judged(_fixed_by_directions(derivations, rows), *bar)
+    along = trial.judged(fixed_by_directions(derivations, rows), *bar)
 
     kept, kept_rows = judgements.accepted.copy(), along.accepted.copy()
     while True:
@@ -235,79 +215,6 @@ def discover_symmetry(
     )  # fmt: skip
 
 
-class _Trial:
-    """The quadratic problem of the fitting part, and the held-out part that judges its restrictions.
-
-    In units of the prior, features Φ√μ: μ is one number on each level, so that the constraints stay.
-    """
-
-    def __init__(
-        self,
-        basis: InvariantBasis,
-        levels: Sequence[Level],
-        halves: tuple[Data, Data],
-        spectrum: Spectrum,
-        penalty: float,
-    ):
-        scale = np.sqrt(np.asarray(checked_spectrum(spectrum, basis.eigenvalues), np.float64))
-        fit, judge = halves
-        features = [np.asarray(basis(part.x), np.float64) * scale for part in halves]
-        targets = [np.asarray(part.y, np.float64) for part in halves]
-        charge = np.where(np.asarray(basis.eigenvalues) > 0, penalty, 0.0)
-        self.levels, self.features, self.targets = levels, features[1], targets[1]
-        self.grams = [f.T @ f / len(f) + np.diag(charge) for f in features]
-        self.sides = [f.T @ t / len(f) for f, t in zip(features, targets, strict=True)]
-        self.scale, self.variance = scale, float(self.targets.var(axis=0).sum()) or 1.0
-        self.free = self._losses(np.linalg.solve(self.grams[0], self.sides[0]))
-
-    def judged(self, constraints: Sequence[Blocks], tolerance: float, level: float) -> Judgements:
-        """The costs of imposing each, bounded above with probability 1 − level each."""
-        normal, count = NormalDist(), len(self.free)
-        columns = []
-        for blocks in constraints:
-            differences = (self._losses(self._restricted(blocks)) - self.free) / self.variance
-            error = float(differences.std(ddof=1)) / count**0.5
-            cost = float(differences.mean())
-            bound = cost + normal.inv_cdf(1 - level) * error
-            p_value = normal.cdf((cost - tolerance) / error) if error else float(cost > tolerance)
-            columns.append((cost, bound, p_value))
-        costs, bounds, p_values = np.asarray(columns).reshape(-1, 3).T
-        return Judgements(costs, bounds, p_values, bounds <= tolerance)
-
-    def departures_along(
-        self, derivations: Sequence[np.ndarray]
-    ) -> tuple[Float[np.ndarray, " a"], Float[np.ndarray, "a a"]]:
-        """Eigenvalues and eigenvectors of M, from a fit to each part."""
-        fits = [
-            self.scale[:, None] * np.linalg.solve(gram, side)
-            for gram, side in zip(self.grams, self.sides, strict=True)
-        ]
-        size = len(derivations[0])
-        form = np.zeros((size, size))
-        start = 0
-        for matrices in derivations:
-            rows = slice(start, start + matrices.shape[1])
-            first, second = (np.einsum("aij,jo->aio", matrices, c[rows]) for c in fits)
-            form += np.einsum("aio,bio->ab", first, second)
-            start = rows.stop
-        rates, axes = np.linalg.eigh((form + form.T) / (2 * self.variance))
-        return rates, axes
-
-    def _restricted(self, blocks: Blocks) -> Float[np.ndarray, "D o"]:
-        """The fit within the span of the blocks."""
-        ranks = [block.shape[1] for block in blocks]
-        basis = np.zeros((len(self.scale), sum(ranks)))
-        row = column = 0
-        for block in blocks:
-            basis[row : row + block.shape[0], column : column + block.shape[1]] = block
-            row, column = row + block.shape[0], column + block.shape[1]
-        gram = basis.T @ self.grams[0] @ basis
-        return basis @ np.linalg.solve(gram, basis.T @ self.sides[0])
-
-    def _losses(self, coefficients: Float[np.ndarray, "D o"]) -> Float[np.ndarray, " n"]:
-        return ((self.targets - self.features @ coefficients) ** 2).sum(axis=1)
-
-
 def _check_numbers(order_fraction: object, tolerance: object, level: object, holdout: object) -> None:
     number = (int, float, np.integer, np.floating)
     if not isinstance(order_fraction, number) or not 0 < order_fraction <= 1:
@@ -322,21 +229,6 @@ def _check_numbers(order_fraction: object, tolerance: object, level: object, hol
     if not isinstance(holdout, number) or not 0 < holdout < 1:
         raise ValueError(f"holdout: expected a fraction in (0, 1) and got {holdout!r}.")
     check_level(level)
-
-
-def _halves(key: Key, data: Data, holdout: float) -> tuple[Data, Data]:
-    """The samples that fit, and those that judge."""
-    n = len(data.x)
-    judging = round(holdout * n)
-    if min(judging, n - judging) < _FEWEST:
-        raise ValueError(
-            f"x: {n} samples in parts of {n - judging} and {judging}; each needs at least {_FEWEST}. "
-            "Give more samples, or another holdout."
-        )
-    order = np.asarray(jax.random.permutation(key, n))
-    fit, judge = (Data(data.x[rows], data.y[rows], data.outputs)
-                  for rows in (order[judging:], order[:judging]))  # fmt: skip
-    return fit, judge
 
 
 def _candidates(
@@ -410,43 +302,6 @@ def _checked_directions(directions: AnyArray | None, group: AbstractGroup) -> Fl
     if not np.isfinite(rows).all() or not rows.any(axis=1).all():
         raise ValueError("directions: expected finite vectors other than 0.")
     return rows
-
-
-def _fixed_by_elements(
-    action: Action, levels: Sequence[Level], elements: Element, memory_limit: int
-) -> list[Blocks]:
-    """For each element, level by level, the vectors that it fixes."""
-    refuse_beyond(
-        memory_limit,
-        32 * _BATCH * sum(level.multiplicity**2 for level in levels),
-        "max_eigenvalue: the matrices of the eigenspaces",
-        "Lower it, or raise memory_limit.",
-    )
-    found: list[Blocks] = []
-    for start in range(0, jax.tree.leaves(elements)[0].shape[0], _BATCH):
-        batch = jax.tree.map(lambda leaf, s=start: leaf[s : s + _BATCH], elements)
-        with jax.enable_x64(True):
-            matrices = action.representations(levels, batch)
-        spaces = [
-            fixed_spaces(of_level[:, None], np.zeros((len(of_level), 0, *of_level.shape[1:])))
-            for of_level in matrices
-        ]
-        found += [[space.basis for space in one] for one in zip(*spaces, strict=True)]
-    return found
-
-
-def _fixed_by_directions(
-    derivations: Sequence[np.ndarray], rows: Float[np.ndarray, "k a"]
-) -> list[Blocks]:
-    """For each direction, level by level, the vectors that it annihilates."""
-    if not len(rows):
-        return []
-    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    spaces = []
-    for matrices in derivations:
-        along = np.einsum("ka,aij->kij", units, matrices)
-        spaces.append(fixed_spaces(np.zeros((len(along), 0, *along.shape[1:])), along[:, None]))
-    return [[space.basis for space in one] for one in zip(*spaces, strict=True)]
 
 
 def _generated(
