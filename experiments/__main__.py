@@ -13,6 +13,7 @@ from types import ModuleType
 from experiments import (
     algebra,
     compute_cost,
+    discovery,
     foundation,
     geometry,
     many_coordinates,
@@ -40,6 +41,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "discovery": discovery,
 }
 
 

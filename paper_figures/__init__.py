@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paper_figures import (
     compute_cost,
+    discovery,
     many_coordinates,
     methane,
     quickstart,
@@ -20,6 +21,7 @@ FIGURES = {
     "structured_gain": structured_gain,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "discovery": discovery,
 }
 
 

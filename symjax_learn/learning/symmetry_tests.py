@@ -166,27 +166,9 @@ def invariance_test(
             f"{type(acting.group).__name__} is known; use null='bootstrap'."
         )
     parts = _parts(basis, acting, memory_limit)
-    data = checked_data(basis.space, x, y, values=throw)
-    model = fit_ridge(
-        parts.invariant, data.x, data.y, spectrum=spectrum, penalty=penalty, throw=throw,
-        memory_limit=memory_limit,
-    )  # fmt: skip
-    fitted = model(data.x)
-    if null == "randomization":
-        listed = None
-        if acting.order * len(data.x) * basis.num_functions <= CHUNK_ENTRIES:
-            with jax.ensure_compile_time_eval():
-                listed = acting.elements()
-        given = (data.x, data.y, fitted, model.penalty, model.report.status)
-        return _randomized(key, parts, acting, listed, *given, count)
-    refuse_beyond(
-        memory_limit,
-        8 * len(data.x) * (2 * basis.num_functions + count),
-        f"num_resamples: the bootstrap of {len(data.x):,} samples",
-        "Lower it, raise memory_limit, or use null='randomization'.",
-    )
-    weights = checked_spectrum(spectrum, parts.invariant.eigenvalues)
-    return _bootstrapped(key, parts, data.x, data.y, weights, model.penalty, model.report.status, count)
+    listed = _listed(acting, parts, len(x)) if null == "randomization" else None
+    options = _Options(null, count, spectrum, penalty, throw, memory_limit)
+    return _tested(key, parts, acting, listed, x, y, options)
 
 
 def rejection_rate(
@@ -254,27 +236,90 @@ def rejection_rate(
     acting = _acting(basis, action, None)
     parts = _parts(basis, acting, memory_limit)
 
-    def simulated(one: Key) -> Array:
-        keys = jax.random.split(one, 5)
-        x = basis.space.sample(keys[0], (n,))
-        kept, broken = (_direction(k, size) for k, size in zip(
-            keys[1:3], (parts.invariant.num_functions, parts.broken.num_functions), strict=True
-        ))  # fmt: skip
-        clean = (1 - departure) ** 0.5 * _values(parts.invariant.functions, kept, x)
-        clean += departure**0.5 * _values(parts.broken, jnp.roll(broken, -1), x)
-        if callable(noise):
-            disturbed = clean + noise(keys[3], x).astype(clean.dtype)
-        else:
-            disturbed = clean + noise * jax.random.normal(keys[3], clean.shape, clean.dtype)
-        return invariance_test(
-            keys[4], basis, x, disturbed, acting, num_resamples=num_resamples, spectrum=spectrum,
-            penalty=penalty, null=null, throw=False, memory_limit=memory_limit,
-        ).p_value  # fmt: skip
-
+    listed = _listed(acting, parts, n) if null == "randomization" else None
+    resamples = checked_count("num_resamples", num_resamples)
+    options = _Options(null, resamples, spectrum, penalty, False, memory_limit)
+    scale = noise if callable(noise) else jnp.asarray(noise, float)
     keys = jax.random.split(key, count)
-    p_values = jax.jit(lambda each: jax.lax.map(simulated, each))(keys)
+    p_values = _simulated(keys, parts, acting, listed, jnp.asarray(departure, float), scale, n, options)
     rate = jnp.mean((p_values <= level).astype(p_values.dtype))
     return RejectionRate(rate, jnp.sqrt(rate * (1 - rate) / count), p_values)
+
+
+class _Options(NamedTuple):
+    """Of a test, as in :func:`invariance_test`."""
+
+    null: Null
+    num_resamples: int
+    spectrum: Spectrum
+    penalty: float | Array | str
+    throw: bool
+    memory_limit: int
+
+
+def _listed(action: Action, parts: _Parts, num_samples: int) -> Element | None:
+    """All elements, where those of all samples are few enough to be looked up."""
+    if action.order * num_samples * parts.broken.num_functions > CHUNK_ENTRIES:
+        return None
+    with jax.ensure_compile_time_eval():
+        return action.elements()
+
+
+def _tested(
+    key: Key,
+    parts: _Parts,
+    acting: Action,
+    listed: Element | None,
+    x: AnyArray,
+    y: AnyArray,
+    options: _Options,
+) -> InvarianceTest:
+    basis, (null, count, spectrum, penalty, throw, memory_limit) = parts.invariant, options
+    data = checked_data(basis.space, x, y, values=throw)
+    model = fit_ridge(
+        basis, data.x, data.y, spectrum=spectrum, penalty=penalty, throw=throw, memory_limit=memory_limit
+    )
+    report = model.penalty, model.report.status
+    if null == "randomization":
+        fitted = model(data.x)
+        return _randomized(key, parts, acting, listed, data.x, data.y, fitted, *report, count)
+    refuse_beyond(
+        memory_limit,
+        8 * len(data.x) * (2 * parts.broken.num_functions + count),
+        f"num_resamples: the bootstrap of {len(data.x):,} samples",
+        "Lower it, raise memory_limit, or use null='randomization'.",
+    )
+    weights = checked_spectrum(spectrum, basis.eigenvalues)
+    return _bootstrapped(key, parts, data.x, data.y, weights, *report, count)
+
+
+@eqx.filter_jit
+def _simulated(
+    keys: Key,
+    parts: _Parts,
+    acting: Action,
+    listed: Element | None,
+    departure: Array,
+    noise: Array | Callable[[Key, Array], Array],
+    num_samples: int,
+    options: _Options,
+) -> Float[Array, " m"]:
+    """p-values of tests of simulated data."""
+
+    def simulated(one: Key) -> Array:
+        keys = jax.random.split(one, 5)
+        x = acting.space.sample(keys[0], (num_samples,))
+        kept = _direction(keys[1], parts.invariant.num_functions, constant=False)
+        broken = _direction(keys[2], parts.broken.num_functions, constant=True)
+        clean = jnp.sqrt(1 - departure) * _values(parts.invariant.functions, kept, x)
+        clean = clean + jnp.sqrt(departure) * _values(parts.broken, broken, x)
+        if callable(noise):
+            disturbance = noise(keys[3], x).astype(clean.dtype)
+        else:
+            disturbance = noise * jax.random.normal(keys[3], clean.shape, clean.dtype)
+        return _tested(keys[4], parts, acting, listed, x, clean + disturbance, options).p_value
+
+    return jax.lax.map(simulated, keys)
 
 
 def check_level(level: object) -> None:
@@ -283,10 +328,10 @@ def check_level(level: object) -> None:
         raise ValueError(f"level: expected a probability in (0, 1) and got {level!r}.")
 
 
-def _direction(key: Key, size: int) -> Array:
-    """A random unit vector, 0 in its first entry unless that is its only one."""
+def _direction(key: Key, size: int, constant: bool) -> Array:
+    """A random unit vector; 0 in its first entry, of the constant, where there are others."""
     vector = jax.random.normal(key, (size,))
-    if size > 1:
+    if not constant and size > 1:
         vector = vector.at[0].set(0.0)
     return vector / jnp.linalg.norm(vector)
 
