@@ -56,13 +56,13 @@ def _kept(axis: Axes, data: dict[str, np.ndarray]) -> None:
     """|S| against log₂|G|."""
     finite = np.isfinite(data["chain_orders"])
     x, kept = np.log2(data["chain_orders"][finite]), data["chain_kept"][finite]
-    axis.errorbar(
-        x, kept.mean(axis=1), [kept.mean(axis=1) - kept.min(axis=1), kept.max(axis=1) - kept.mean(axis=1)],
-        fmt="o", color=LINES[0]["color"], markersize=4, lw=1, label="mean and range",
-    )  # fmt: skip
+    mean = kept.mean(axis=1)
+    spread = [mean - kept.min(axis=1), kept.max(axis=1) - mean]
+    color = LINES[0]["color"]
+    axis.errorbar(x, mean, spread, fmt="o", color=color, markersize=4, lw=1, label="mean and range")
     longest = float(x.max())
     axis.plot([0, longest], [0, longest], color="grey", lw=0.8, ls="--", label="log₂|G|")
-    for name, a, b in zip(data["chain_names"][finite], x, kept.mean(axis=1), strict=True):
+    for name, a, b in zip(data["chain_names"][finite], x, mean, strict=True):
         axis.annotate(_label(str(name)), (a, b), xytext=(3, 6), textcoords="offset points", fontsize=7)
     axis.set_title("elements that are kept, |S|", fontsize=8)
     axis.set_xlabel("log₂|G|")
@@ -125,9 +125,10 @@ def _power(axis: Axes, data: dict[str, np.ndarray]) -> None:
     for k, null in enumerate(data["test_nulls"]):
         for j, noise in enumerate(data["test_noises"]):
             line = {**LINES[j], "linestyle": "-" if k == 0 else ":"}
-            filling = {} if k == 0 else {"markerfacecolor": "white"}
-            label = f"{noise}" if k == 0 else None
-            axis.plot(departures, data["test_rejected"][k, j], **SMALL, **line, **filling, label=label)
+            if k:
+                line["markerfacecolor"] = "white"
+            label = str(noise) if k == 0 else None
+            axis.plot(departures, data["test_rejected"][k, j], **SMALL, **line, label=label)
         axis.plot([], [], color="black", ls="-" if k == 0 else ":", lw=1, label=str(null))
     axis.axhline(0.05, color="grey", lw=0.8, ls="--", label="level")
     axis.set_ylim(-0.03, 1.03)
