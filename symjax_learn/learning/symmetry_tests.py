@@ -43,8 +43,9 @@ class InvarianceTest(NamedTuple):
     Attributes:
         statistic: T = ‖(1/n) Σ φ_⊥(x_i) r_i‖², over all outputs.
         p_value: (1 + #{T* ≥ T})/(B + 1).
-        broken_fraction: ‖(I − P)f‖² over the mean square of y about its mean, without bias where x is
-            uniform: from pairs i ≠ j alone. Near 0, or below, where nothing is broken.
+        broken_fraction: ‖(I − P)f‖² over the mean square of y about its mean, from pairs i ≠ j alone, so
+            that noise adds no bias where x is uniform; near 0, or below, where nothing is broken. Too
+            small by a part of about 2D_G/n, which the invariant fit takes up.
         eigenvalues: of the levels.
         level_fractions: the parts of the levels in ``broken_fraction``.
         penalty: of the invariant fit.
