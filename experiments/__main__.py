@@ -16,6 +16,7 @@ from experiments import (
     calibration,
     compute_cost,
     continuous_gain,
+    discovery,
     foundation,
     geometry,
     harmonic_fractions,
@@ -52,6 +53,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "harmonic_fractions": harmonic_fractions,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "discovery": discovery,
 }
 
 

@@ -9,6 +9,7 @@ from paper_figures import (
     continuous_gain,
     harmonic_fractions,
     images,
+    discovery,
     many_coordinates,
     methane,
     quickstart,
@@ -30,6 +31,7 @@ FIGURES = {
     "harmonic_fractions": harmonic_fractions,
     "many_coordinates": many_coordinates,
     "methane": methane,
+    "discovery": discovery,
 }
 
 

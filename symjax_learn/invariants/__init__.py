@@ -8,3 +8,5 @@ from symjax_learn.invariants.construct import eigenbasis as eigenbasis
 from symjax_learn.invariants.construct import invariant_basis as invariant_basis
 from symjax_learn.invariants.count import invariant_count as invariant_count
 from symjax_learn.invariants.operators import representation_operator as representation_operator
+from symjax_learn.invariants.routes.subset import RandomGenerators as RandomGenerators
+from symjax_learn.invariants.routes.subset import random_generators as random_generators

@@ -8,6 +8,8 @@ from symjax_learn.learning.bounded import fit_bounded as fit_bounded
 from symjax_learn.learning.convex import ConvexModel as ConvexModel
 from symjax_learn.learning.convex import ConvexReport as ConvexReport
 from symjax_learn.learning.convex import fit_convex as fit_convex
+from symjax_learn.learning.discovery import Discovery as Discovery
+from symjax_learn.learning.discovery import discover_symmetry as discover_symmetry
 from symjax_learn.learning.kernel import fit_kernel_ridge as fit_kernel_ridge
 from symjax_learn.learning.model import KernelModel as KernelModel
 from symjax_learn.learning.model import Report as Report
@@ -24,6 +26,10 @@ from symjax_learn.learning.spectral import fit_ridge as fit_ridge
 from symjax_learn.learning.streams import accumulate as accumulate
 from symjax_learn.learning.sums import RidgeStatistics as RidgeStatistics
 from symjax_learn.learning.sums import fit_statistics as fit_statistics
+from symjax_learn.learning.symmetry_tests import InvarianceTest as InvarianceTest
+from symjax_learn.learning.symmetry_tests import RejectionRate as RejectionRate
+from symjax_learn.learning.symmetry_tests import invariance_test as invariance_test
+from symjax_learn.learning.symmetry_tests import rejection_rate as rejection_rate
 from symjax_learn.learning.tuning import Tuning as Tuning
 from symjax_learn.learning.tuning import ridge_criterion as ridge_criterion
 from symjax_learn.learning.tuning import tune_ridge as tune_ridge

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from symjax_learn._linalg import NullSpace, null_space
-from symjax_learn.geometry.spaces import Level
-from symjax_learn.invariants.action import Action
+from symjax_learn._types import Element, Key, checked_count
+from symjax_learn.algebra.groups import AbstractGroup
+from symjax_learn.geometry.spaces import AbstractSpace, Level
+from symjax_learn.invariants.action import Action, as_action
+from symjax_learn.invariants.count import checked_levels
 from symjax_learn.invariants.operators import mean_image
 from symjax_learn.invariants.routes.averaging import LevelCoefficients, refuse_dense
 from symjax_learn.invariants.routes.large import merged, projected_level, split_levels
@@ -43,6 +47,80 @@ def subset_levels(action: Action, levels: Sequence[Level], memory_limit: int) ->
 
         found[i] = projected_level(action, levels[i], project, memory_limit)
     return LevelCoefficients.of(found)
+
+
+class RandomGenerators(NamedTuple):
+    """Random elements that stand for a group, and how fast they came to do so.
+
+    Attributes:
+        elements: those that were kept: each moves what the ones before leave fixed.
+        dimensions: of the functions that are left fixed at the start and after each round.
+    """
+
+    elements: Element
+    dimensions: Int[np.ndarray, " T"]
+
+
+def random_generators(
+    key: Key,
+    space: AbstractSpace,
+    group: AbstractGroup | Action,
+    *,
+    max_eigenvalue: float,
+    num_rounds: int,
+) -> RandomGenerators:
+    """Elements that leave exactly the invariant functions fixed, chosen at random in T rounds.
+
+    In each an element g is drawn with Haar measure, and a Gaussian x in the span V of what the elements
+    so far leave fixed; where D(g)x ≠ x, g is kept, and V becomes V ∩ ker(D(g) − I). A round that is
+    still needed succeeds with probability ≥ 1/2, and at most m = min(D − D_G, log₂|G|) are: after T
+    rounds V is larger than the invariants with probability at most that of fewer than m heads in T
+    throws of a coin.
+
+    Args:
+        key: a JAX random key.
+        space: the space.
+        group: any group with a sampler, or an action of it on the space.
+        max_eigenvalue: of the eigenspaces.
+        num_rounds: T.
+
+    Raises:
+        ValueError, TypeError: a group that does not fit or has no sampler, T < 1.
+
+    Cost: D(g) of T elements on each level, and m³ for each that is kept.
+
+    References:
+        Soleymani, Tahmasebi, Jegelka, Jaillet, *Efficient Learning and Symmetry Discovery under Exact
+        Invariances*, COLT 2026, Algorithm 1.
+
+    >>> import symjax_learn as sj, jax
+    >>> found = sj.random_generators(
+    ...     jax.random.key(0), sj.Torus(6), sj.symmetric_group(6), max_eigenvalue=2, num_rounds=20)
+    >>> len(found.elements) < 6, int(found.dimensions[-1])
+    (True, 7)
+    """
+    count = checked_count("num_rounds", num_rounds)
+    acting = as_action(space, group)
+    levels = checked_levels(space, max_eigenvalue)
+    keys = jax.random.split(key)
+    with jax.enable_x64(True):  # the exact elements, whatever the session
+        drawn = acting.sample(keys[0], (count,))
+        matrices = acting.representations(levels, drawn)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(keys[1])))
+    bases = [np.eye(level.multiplicity) for level in levels]
+    kept, dimensions = [], [sum(basis.shape[1] for basis in bases)]
+    for t in range(count):
+        before = dimensions[-1]
+        for i, of_level in enumerate(matrices):
+            vector = bases[i] @ rng.normal(size=bases[i].shape[1])
+            if np.linalg.norm(of_level[t] @ vector - vector) > _MOVED * max(1.0, np.linalg.norm(vector)):
+                moved = (of_level[t] - np.eye(len(vector))) @ bases[i]
+                bases[i] = bases[i] @ null_space(moved).basis
+        dimensions.append(sum(basis.shape[1] for basis in bases))
+        if dimensions[-1] < before:
+            kept.append(t)
+    elements = jax.tree.map(lambda leaf: leaf[np.asarray(kept, int)], drawn)
+    return RandomGenerators(elements, np.asarray(dimensions))
 
 
 def random_projection(
