@@ -354,6 +354,18 @@ def test_the_frozen_slopes_are_those_of_the_quotient():
     assert (np.abs(ratio - 1) < 0.25).all()
 
 
+def test_the_frozen_calibration_says_where_predictions_hold():
+    results = load_results(FROZEN / "calibration")
+    ratio = results["risk"].mean(axis=2) / results["predicted"]
+    # Hermite functions, and what sums over a hundred points come to, are large on rare points.
+    heavy = np.isin(results["labels"], ["R³ Gaussian/S₃", "T¹⁰⁰/S₁₀₀"])
+    assert len(heavy) - heavy.sum() == 17
+    plain, invariant = ratio[~heavy, :, 0], ratio[~heavy, :, 1]
+    assert (np.abs(plain[np.isfinite(plain)] - 1) < 0.25).all()
+    assert (np.abs(invariant[:, -1] - 1) < 0.25).all()  # n = 512
+    assert (ratio[heavy, -1, 1] > 2).all()
+
+
 def test_many_coordinates_are_learned_by_invariant_functions_alone(tmp_path):
     results, text = smoke("many_coordinates", tmp_path)
     assert results["error"].shape == (1, 3, 2, 1, 2)
