@@ -245,7 +245,7 @@ def table(results: Outcome) -> str:
     """Measured over predicted risk, of each pair, estimator and way to choose the penalty."""
     sizes = results["sizes"]
     head = "".join(f"{f'n={n}':>16}" for n in sizes)
-    lines = [f"{'measured / predicted (range over seeds)':58}{head}   leave-one-out"]
+    lines = [f"{'measured / predicted (range over seeds)':72}{head}   leave-one-out"]
     ratio = results["risk"] / results["predicted"][:, :, None]
     chosen = results["chosen_risk"] / results["predicted"][:, :, None, 1]
     for p, label in enumerate(results["labels"]):
@@ -259,7 +259,7 @@ def table(results: Outcome) -> str:
             shown = "".join(f"{f'{r.mean():.2f} ({r.min():.2f}–{r.max():.2f})':>16}" for r in one)
             others = " ".join(f"{r.mean():.2f}" for r in chosen[p]) if e else ""
             name = f"{label}, |G| = {order}, D_G = {kept} of {whole}, {estimator}"
-            lines.append(f"{name:58}{shown}   {others}")
+            lines.append(f"{name:72}{shown}   {others}")
     mean = ratio.mean(axis=2)
     known = mean[np.isfinite(mean)]
     inside = [int((np.abs(known - 1) <= bound).sum()) for bound in (0.15, 0.25)]

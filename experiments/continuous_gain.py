@@ -29,7 +29,7 @@ PROBLEMS: dict[str, Case] = {
         lambda: sj.lie_group([[[0, -1, 0], [1, 0, 0], [0, 0, 0]]]),
         1,
         2.0,
-        (30 * 31, 22 * 23, 300 * 301),
+        (30 * 31, 22 * 23, 150 * 151),
     ),
     "S3": (
         "S³/SO(3)",
@@ -206,13 +206,14 @@ def _predicted(name: str, config: Config) -> Outcome:
     sizes, far = np.asarray(config.sizes), _far_grid(config)
     longest = bounds[2] if config.far else bounds[0]
     used = (bounds[1], bounds[0])
+    num_functions = [
+        sum(level.multiplicity for level in space.levels(bounds[1])),
+        sj.invariant_count(space, group(), bounds[0]),
+    ]
     return {
-        "predicted": [_curve(name, k, sizes, used[k], config).risk for k in (0, 1)],
-        "far": [_curve(name, k, far, longest, config).risk for k in (0, 1)],
-        "num_functions": [
-            sum(level.multiplicity for level in space.levels(bounds[1])),
-            sj.invariant_count(space, group(), bounds[0]),
-        ],
+        "predicted": np.stack([_curve(name, k, sizes, used[k], config).risk for k in (0, 1)]),
+        "far": np.stack([_curve(name, k, far, longest, config).risk for k in (0, 1)]),
+        "num_functions": np.asarray(num_functions),
     }
 
 

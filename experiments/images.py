@@ -160,13 +160,14 @@ class _Problem:
             penalty = float(curves[k].penalty[place])
             fitted = ridge(features[k][:size], y[:size], weights, penalty)
             risk[k] = np.sum((fitted - embedding @ c) ** 2)
-        return {
+        outcome = {
             "risk": risk,
             "predicted": [curve.risk[place] for curve in curves],
             "far": [curve.risk[num_sizes:] for curve in curves],
             "group_order": [int(group.order) for group in self.groups],
             "num_functions": [basis.num_functions for basis in self.bases],
         }
+        return {name: np.asarray(value) for name, value in outcome.items()}
 
 
 def table(results: Outcome) -> str:

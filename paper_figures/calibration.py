@@ -42,8 +42,8 @@ def draw(results: Path, out: Path) -> list[Path]:
                     label=f"n = {n}",
                 )
             axis.set_xscale("log")
-            axis.set_xlim(0.3, 3)
-            ticks = (0.33, 0.5, 0.75, 1, 1.25, 2, 3)
+            axis.set_xlim(0.3, 12)
+            ticks = (0.33, 0.5, 0.75, 1, 1.25, 2, 4, 8)
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
             axis.minorticks_off()
             axis.set_xlabel("measured / predicted risk")

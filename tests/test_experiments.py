@@ -304,7 +304,8 @@ def test_calibration_measures_what_was_predicted(tmp_path):
     ratio = results["risk"].mean(axis=2) / results["predicted"]
     known = ratio[np.isfinite(ratio)]
     assert len(known) == 6
-    assert (np.abs(np.log(known)) < np.log(2)).all()
+    assert (np.abs(np.log(known)) < np.log(3)).all()
+    assert (np.abs(ratio[1, :, 0] - 1) < 0.25).all()
     # With the penalty that the counts predict, no worse than with one chosen from the data.
     chosen = results["chosen_risk"].mean(axis=2)
     assert (results["risk"][..., 1].mean(axis=2) < 1.1 * chosen).all()
@@ -339,6 +340,39 @@ def test_symmetries_of_images_are_worth_what_was_predicted(tmp_path):
     far = results["far_gain"][-1]
     assert 10 < far[np.isfinite(far)][-1] < 72
     assert "and translations, |G| = 72, 8 functions" in text
+
+
+def test_the_frozen_gains_of_images_are_those_predicted():
+    results = load_results(FROZEN / "images")
+    assert results["group_order"].tolist() == [1, 4, 8, 128]
+    mean, predicted = results["risk"].mean(axis=1), results["predicted"].mean(axis=1)
+    # Of few images and 17 functions more than the counts know of: a quarter is missed at n < 128.
+    assert (np.abs(mean / predicted - 1)[2:] < 0.25).all()
+    gain, expected = results["measured_gain"][2:, 1:], results["predicted_gain"][2:, 1:]
+    there = np.isfinite(gain)
+    assert there.sum() >= 6
+    assert (np.abs(gain / expected - 1)[there] < 0.25).all()
+
+
+def test_the_frozen_slopes_are_those_of_the_quotient():
+    results = load_results(FROZEN / "continuous_gain")
+    np.testing.assert_allclose(results["rates"][:, 1], [4 / 5, 6 / 7, 4 / 5, 2 / 3])
+    assert (np.abs(results["slopes"] - results["rates"])[:, 1] < 0.05).all()
+    assert (results["slopes"][:, 1] > results["slopes"][:, 0]).all()
+    ratio = results["risk"][:, :, 1].mean(axis=1) / results["predicted"][:, 1]
+    assert (np.abs(ratio - 1) < 0.25).all()
+
+
+def test_the_frozen_calibration_says_where_predictions_hold():
+    results = load_results(FROZEN / "calibration")
+    ratio = results["risk"].mean(axis=2) / results["predicted"]
+    # Hermite functions, and what sums over a hundred points come to, are large on rare points.
+    heavy = np.isin(results["labels"], ["R³ Gaussian/S₃", "T¹⁰⁰/S₁₀₀"])
+    assert len(heavy) - heavy.sum() == 17
+    plain, invariant = ratio[~heavy, :, 0], ratio[~heavy, :, 1]
+    assert (np.abs(plain[np.isfinite(plain)] - 1) < 0.25).all()
+    assert (np.abs(invariant[:, -1] - 1) < 0.25).all()  # n = 512
+    assert (ratio[heavy, -1, 1] > 2).all()
 
 
 def test_many_coordinates_are_learned_by_invariant_functions_alone(tmp_path):

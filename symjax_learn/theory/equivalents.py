@@ -149,8 +149,11 @@ def predicted_risk(
     σ²D/(n − D), that of least squares to first order; with n < D: N(κ) = n, interpolation.
 
     The equivalent is exact for Gaussian features as n and N grow together. For eigenfunctions it is
-    what measured means over training sets come to as n exceeds the functions that matter; of few
-    samples, and of functions that are large on rare points, it is an approximation.
+    what measured means over training sets come to as n exceeds the functions that matter. It is too
+    low where Σ_j φ_j(x)² varies much from point to point: by a tenth to a half for the invariant
+    functions of finite groups, large near fixed points, as long as n is a few times their number; and
+    by factors where functions are heavy-tailed, as Hermite functions of high degree and symmetric
+    polynomials of a hundred coordinates are.
 
     Args:
         weights: μ ≥ 0 of each level, finite, ``(L,)``.
