@@ -468,6 +468,20 @@ def test_the_frozen_augmentation_has_its_knee_where_it_is_predicted():
     assert data["error"].min() > 1e-3
 
 
+def test_discovery_measures_what_it_says(tmp_path):
+    results, text = smoke("discovery", tmp_path)
+    ambient, kept = results["chain_exact"][0]
+    assert (results["chain_dimensions"][0][:, 0] == ambient).all()
+    assert (results["chain_dimensions"][0] >= kept).all()  # what is invariant stays
+    assert (results["chain_kept"][0] <= np.log2(6)).all()
+    assert results["risk_predicted"].item() == 0.25 * 17 / 100  # σ² dim/n
+    assert 0.3 < results["risk_measured"].mean() / results["risk_predicted"].item() < 4
+    assert results["found_order"].dtype.kind == "i"
+    assert results["test_rejected"].item() > 0.3  # a fifth of the variance, 60 samples
+    assert 11 < results["torsion_largest"].item() < 13
+    assert "glycine: broken by 11.96 kJ/mol, 0.002" in text
+
+
 def test_command_line(tmp_path):
     listed = run("experiments", "list")
     assert listed.returncode == 0

@@ -24,7 +24,7 @@ _FEWEST = 10
 _BATCH = 64
 
 # For each level (m, r): the vectors that are left.
-Blocks = Sequence[Float[np.ndarray, "m r"]]
+Blocks = Sequence[np.ndarray]
 
 
 class Judgements(NamedTuple):
