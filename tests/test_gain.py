@@ -276,3 +276,16 @@ def test_an_estimated_volume_is_taken_as_it_is():
     assert (worth.log_quotient_volume, worth.volume_source) == (volume.log_value, "given")
     with pytest.raises(ValueError, match="quotient_volume: expected a volume that is known"):
         sj.gain(acting.space, acting, quotient_volume=volume._replace(log_value=math.nan))
+
+
+def test_a_volume_that_is_given_is_that_of_the_quotient():
+    space, group = sj.Torus(2), sj.sign_group(2)
+    assert sj.gain(space, group, quotient_volume=math.pi**2).multiplier == 4
+    with pytest.raises(
+        ValueError, match=r"quotient_volume: of this finite group it is vol\(M\) times 1/4"
+    ):
+        sj.gain(space, group, quotient_volume=5.0)
+    other = sj.quotient_volume(jax.random.key(0), space, group, num_samples=1)
+    turns = sj.lie_group([[[0, -1, 0], [1, 0, 0], [0, 0, 0]]])
+    with pytest.raises(ValueError, match="quotient_volume: it is of a quotient of dimension 2"):
+        sj.gain(sj.Sphere(2), turns, quotient_volume=other)

@@ -360,3 +360,55 @@ def test_what_cannot_be_estimated_says_why():
         volume(sj.Sphere(2), AXIS, method="returns", relative_error=1e-4)
     found = volume(sj.Sphere(2), AXIS, method="returns", relative_error=1e-4, throw=False)
     assert found.status.name == "tolerance_missed"
+
+
+@pytest.mark.parametrize("options", [{}, {"relative_error": 0.1}, {"radius": 1e-9}], ids=str)
+def test_too_few_returns_say_so(options):
+    num_samples = 2 if "radius" not in options else 1000
+    acting = sj.action(sj.Sphere(2), AXIS, act=lambda g, x: g @ x)
+    volume = functools.partial(sj.quotient_volume, KEY, acting.space, acting, **options)
+    with pytest.raises(ValueError, match=f"num_samples: too few of {num_samples:,} samples"):
+        volume(num_samples=num_samples)
+    found = volume(num_samples=num_samples, throw=False)
+    assert found.status.name == "too_few_samples"
+    assert math.isnan(found.standard_error)
+
+
+def test_finite_groups_too_act_by_isometries_on_spaces_with_a_volume():
+    stretched = sj.action(
+        sj.Ball(2), sj.cyclic_group(2), act=lambda g, x: x * jnp.where(g[0] == 1, 0.5, 1.0)
+    )
+    for refused in (
+        lambda: sj.quotient_volume(KEY, stretched.space, stretched, num_samples=1),
+        lambda: sj.gain(stretched.space, stretched),
+        lambda: sj.weyl_count(stretched.space, stretched, 10),
+    ):
+        with pytest.raises(ValueError, match=r"its act is no isometry.*keeps distances\."):
+            refused()
+    with pytest.raises(ValueError, match="Gaussian has the whole of R"):
+        sj.quotient_volume(KEY, sj.Gaussian(3), sj.symmetric_group(3), num_samples=1)
+
+
+def test_a_user_may_turn_a_hexagonal_lattice():
+    lattice = sj.Torus.from_lattice([[1, 0], [1 / 2, math.sqrt(3) / 2]])
+    space = sj.Product(lattice, sj.Torus(1, 1.0))
+    powers = np.stack([np.linalg.matrix_power([[0, -1], [1, 1]], i) for i in range(6)])
+
+    def turn(g, x):
+        turned = jnp.asarray(powers, x.dtype)[g[1][0]] @ x[:2]
+        return jnp.concatenate([turned, x[2:] + g[0].reshape(-1)])
+
+    group = sj.direct_product(sj.translation_group(1), sj.cyclic_group(6))
+    acting = sj.action(space, group, act=turn)
+    found = sj.quotient_volume(KEY, space, acting, num_samples=40_000, method="returns")
+    assert abs(found.value - math.sqrt(3) / 12) < 4 * found.standard_error
+
+
+def test_meshes_of_several_pieces_are_not_divided_by_the_order():
+    corners = np.asarray([[0, 0, 0], [1, 0, 0], [0.5, 0.8, 0]])
+    mesh = sj.Mesh(np.concatenate([corners, corners + [5, 0, 0]]), np.asarray([[0, 1, 2], [3, 4, 5]]))
+    one = sj.permutation_group([[1, 0, 2, 3, 4, 5]])  # three quarters of the area are left
+    worth = sj.gain(mesh, one)
+    assert worth.multiplier is None
+    assert worth.log_quotient_volume is None
+    assert sj.closed_log_volume(sj.action(mesh, one)) is None

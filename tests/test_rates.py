@@ -244,3 +244,37 @@ def test_more_bad_input():
         sj.effective_dimension([1.0], [1], 0.0)
     with pytest.raises(ValueError, match="order: expected 1 or 2 and got 3"):
         sj.effective_dimension([1.0], [1], 1.0, order=3)
+
+
+def test_any_number_of_samples():
+    curve = sj.predicted_risk(WEIGHTS, SIZES, POWER, [10**3, 10**30], noise=0.4, penalty=0.0)
+    assert curve.num_samples.tolist() == [1e3, 1e30]
+    assert curve.risk[1] == pytest.approx(0.4**2 * 30 / 1e30)
+
+
+@pytest.mark.parametrize("name", ["target", "num_samples"])
+def test_words_are_no_numbers(name):
+    options = dict(num_samples=10, spectrum=sj.sobolev(2.0), noise=0.5, max_eigenvalue=BOUND)
+    with pytest.raises(TypeError, match=f"{name}: expected real numbers and got array"):
+        sj.risk_curve(SPACE, GROUP, **{**options, name: np.asarray(["abc"])})
+
+
+@pytest.mark.parametrize("estimator", ["invariant", "plain"])
+def test_on_several_pieces_all_but_the_constant_is_left_to_learn(estimator):
+    corners = np.asarray([[0, 0, 0], [1, 0, 0], [0.5, 0.8, 0]])
+    mesh = sj.Mesh(np.concatenate([corners, corners + [5, 0, 0]]), np.asarray([[0, 1, 2], [3, 4, 5]]))
+    # Heavily penalized nothing is learned, and the risk is the target's variance.
+    for variance, wanted in ((None, 1.5), (2.0, 2.0)):
+        curve = sj.risk_curve(
+            mesh,
+            sj.trivial_group(6),
+            50,
+            spectrum=lambda eigenvalues: 1.0 + 0 * eigenvalues,
+            noise=1e-3,
+            max_eigenvalue=0,
+            target=lambda eigenvalues: 1.5 + 0 * eigenvalues,
+            variance=variance,
+            estimator=estimator,
+            penalty=1e9,
+        )
+        assert float(curve.bias) == pytest.approx(wanted, rel=0.05)

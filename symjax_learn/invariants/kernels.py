@@ -20,6 +20,7 @@ from symjax_learn.geometry.product import Product, split_points
 from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace
 from symjax_learn.geometry.torus import Torus
+from symjax_learn.geometry.vertices import AbstractVertices
 from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.monomial import signed_permutations
 from symjax_learn.invariants.pairs import shares, sides
@@ -148,4 +149,8 @@ def num_components(space: AbstractSpace) -> int | float:
             return math.prod(num_components(part) for part in space.spaces)
         case Sets():
             return num_components(space.space) ** space.num_points
+        case AbstractVertices() if space.dimension > 0:
+            from scipy.sparse.csgraph import connected_components
+
+            return int(connected_components(space.matrix(), directed=False)[0])
     return space.cardinality if space.dimension == 0 else 1

@@ -117,12 +117,12 @@ def effective_dimension(
     >>> float(sj.effective_dimension([1.0, 0.5], [1, 4], 0.5))
     2.6666666666666665
     """
-    eta = _numbers("penalty", penalty)
+    eta = checked_numbers("penalty", penalty)
     if not (eta > 0).all():
         raise ValueError(f"penalty: expected finite numbers > 0 and got {penalty!r}.")
     if order not in (1, 2):
         raise ValueError(f"order: expected 1 or 2 and got {order!r}.")
-    mu = _numbers("weights", weights)
+    mu = checked_numbers("weights", weights)
     levels = _checked_levels(mu, multiplicities, np.zeros_like(mu), intercept=False)
     return levels.dimension(np.log(eta.ravel()), order).reshape(eta.shape)
 
@@ -178,11 +178,11 @@ def predicted_risk(
     >>> round(float(curve.risk), 6)  # least squares: σ²D/(n − D)
     0.25
     """
-    mu, n = _numbers("weights", weights), _numbers("num_samples", num_samples)
-    levels = _checked_levels(mu, multiplicities, _numbers("power", power), intercept)
+    mu, n = checked_numbers("weights", weights), checked_numbers("num_samples", num_samples)
+    levels = _checked_levels(mu, multiplicities, checked_numbers("power", power), intercept)
     if not (n >= 1).all():
         raise ValueError(f"num_samples: expected finite numbers >= 1 and got {num_samples!r}.")
-    sigma = _numbers("noise", noise)
+    sigma = checked_numbers("noise", noise)
     if sigma.shape != () or not sigma > 0:
         raise ValueError(f"noise: expected one finite standard deviation > 0 and got {noise!r}.")
     shape, n, variance = n.shape, n.ravel(), float(sigma) ** 2
@@ -194,7 +194,7 @@ def predicted_risk(
         with np.errstate(invalid="ignore", over="ignore"):
             eta = np.where(np.isfinite(log_kappa), np.exp(log_kappa) * spare / n, np.inf)
     else:
-        eta = _numbers("penalty", penalty)
+        eta = checked_numbers("penalty", penalty)
         if eta.shape != () or not eta >= 0:
             raise ValueError(f"penalty: expected 'best' or one number >= 0 and got {penalty!r}.")
         log_kappa, eta = _log_kappa(levels, n, float(eta)), np.broadcast_to(eta, n.shape)
@@ -272,9 +272,11 @@ def _risks(
     return np.where(allowed, (bias + variance * gamma) / (1 - gamma), np.inf)
 
 
-def _numbers(name: str, values: Any) -> Float[np.ndarray, "..."]:
+def checked_numbers(name: str, values: Any) -> Float[np.ndarray, "..."]:
     """Finite real numbers in float64."""
     array = np.asarray(as_array(name, values))
+    if array.dtype == object and all(type(value) is int for value in array.ravel()):  # beyond 64 bits
+        array = array.astype(np.float64)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name}: expected real numbers and got {values!r}.")
     numbers = np.asarray(array, np.float64)

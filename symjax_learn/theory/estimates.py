@@ -28,13 +28,14 @@ _NEAR_INTEGER = 0.2
 
 
 class Estimate(NamedTuple):
-    """A mean of positive numbers, e^scale times ``mean``."""
+    """A mean of positive numbers, e^scale times ``mean``; ``num_within`` samples say something."""
 
     scale: float
     mean: float
     error: float
     bias: float
     num_samples: int
+    num_within: int
     tail_index: float
     log_stabilizer: float
     method: str
@@ -79,8 +80,10 @@ def by_orbits(
     index, clear = tail_index(logs)
     mean = math.exp(log_mean - logs.max())
     error = mean * relative if clear else math.nan
+    # The tail is judged by the √n largest, ten at least.
+    within = 0 if math.isnan(index) else len(logs)
     return Estimate(
-        scale + float(logs.max()), mean, error, 0.0, len(logs), index, log_stabilizer, "orbits"
+        scale + float(logs.max()), mean, error, 0.0, len(logs), within, index, log_stabilizer, "orbits"
     )
 
 
@@ -145,21 +148,21 @@ def by_returns(
         pilot = _squared_returns(action, first, min(PILOT, _ROWS))
         radius = math.sqrt(float(np.quantile(pilot, _WITHIN)))
     weights = [extrapolation(rank, powers) for powers in ((0, 2), (0, 1, 2))]
-    sums, squares, drawn, mean, error = np.zeros(2), 0.0, 0, math.nan, math.nan
+    sums, squares, drawn, within, mean, error = np.zeros(2), 0.0, 0, 0, math.nan, math.nan
     while drawn < num_samples:
         key, one = jax.random.split(key)
         distances = np.asarray(_squared_returns(action, one, rows))[: num_samples - drawn]
         u = np.sqrt(distances[distances < radius**2]) / radius
         even, both = (np.polyval(weight[::-1], u) for weight in weights)
         sums, squares = sums + np.asarray([even.sum(), both.sum()]), squares + float(both @ both)
-        drawn += len(distances)
+        drawn, within = drawn + len(distances), within + len(u)
         mean = float(sums[1]) / drawn
         error = math.sqrt(max(0.0, squares / drawn - mean**2) / drawn)
         if tolerance is not None and drawn >= PILOT and error <= tolerance * mean:
             break
     bias = float(abs(sums[1] - sums[0])) / drawn
     scale = action.space.log_volume - log_ball(rank, radius)
-    return Estimate(scale, mean, error, bias, drawn, math.nan, math.nan, "returns")
+    return Estimate(scale, mean, error, bias, drawn, within, math.nan, math.nan, "returns")
 
 
 def extrapolation(rank: int, powers: tuple[int, ...]) -> Float[np.ndarray, " p"]:

@@ -24,7 +24,8 @@ def quotient_fraction(action: Action) -> Fraction | None:
     """vol(M/G)/vol(M) for a finite group, exact; ``None`` where it is not known.
 
     1/|G/K| on a connected space, K the kernel of the action; the number of orbits over that of points on
-    a finite one; the product for a product of spaces, labels among them.
+    a finite one; the product for a product of spaces, labels among them. Not known of a mesh of several
+    pieces.
     """
     if action.order == math.inf:
         return None
@@ -48,6 +49,8 @@ def _fraction(space: AbstractSpace, group: AbstractGroup) -> Fraction | None:
         return math.prod(known, start=Fraction(1)) if len(known) == len(found) else None
     if isinstance(space, Sets):
         return _set_fraction(space, group)
+    if num_components(space) > 1:  # an element may move one of them and leave another
+        return None
     return Fraction(kernel_order(Action(space, group)) or 1, int(group.order))
 
 

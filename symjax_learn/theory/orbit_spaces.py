@@ -11,9 +11,12 @@ from symjax_learn.invariants.action import Action
 from symjax_learn.invariants.pairs import shares
 from symjax_learn.theory.dimension import quotient_dimension
 from symjax_learn.theory.finite_quotients import quotient_fraction
+from symjax_learn.theory.isometries import check_isometry
 from symjax_learn.theory.quotient import QuotientVolume
 from symjax_learn.theory.volumes import closed_log_volume
 
+# Logarithms of volumes that agree to this are those of one volume.
+_AGREE = 1e-6
 VolumeSource = Literal["closed form", "given", "not estimated"]
 
 
@@ -44,11 +47,18 @@ def orbit_space(action: Action, quotient_volume: Any = None) -> OrbitSpace:
     Raises:
         ValueError, TypeError: a volume that is not a positive number.
     """
+    check_isometry(action)
     dimension = quotient_dimension(action.space, action)
     fraction = quotient_fraction(action)
-    if quotient_volume is not None:
-        return OrbitSpace(dimension, _given(quotient_volume), "given", fraction)
     log_volume = _log_volume(action, fraction)
+    if quotient_volume is not None:
+        given = _given(quotient_volume, dimension)
+        if fraction is not None and log_volume is not None and abs(given - log_volume) > _AGREE:
+            raise ValueError(
+                f"quotient_volume: of this finite group it is vol(M) times {fraction}, and got "
+                f"{quotient_volume!r}; leave it out."
+            )
+        return OrbitSpace(dimension, given, "given", fraction)
     source = "not estimated" if log_volume is None else "closed form"
     return OrbitSpace(dimension, log_volume, source, fraction)
 
@@ -71,9 +81,15 @@ def _log_volume(action: Action, fraction: Fraction | None) -> float | None:
     return None if None in volumes else math.fsum(volumes)
 
 
-def _given(quotient_volume: Any) -> float:
+def _given(quotient_volume: Any, dimension: int) -> float:
     """Log of a positive number."""
     if isinstance(quotient_volume, QuotientVolume):
+        if quotient_volume.dimension != dimension:
+            raise ValueError(
+                "quotient_volume: it is of a quotient of dimension "
+                f"{quotient_volume.dimension} and this one has {dimension}; estimate that of the same "
+                "space and group."
+            )
         if not math.isfinite(quotient_volume.log_value):
             raise ValueError(
                 f"quotient_volume: expected a volume that is known and got {quotient_volume}."

@@ -2,12 +2,10 @@
 
 import enum
 import math
+from numbers import Real
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
-import numpy as np
-from jaxtyping import Array
 
 from symjax_learn._types import Key, checked_count
 from symjax_learn.algebra.catalogue import trivial_group
@@ -17,7 +15,7 @@ from symjax_learn.geometry.gaussian import Gaussian
 from symjax_learn.geometry.product import Product
 from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace
-from symjax_learn.geometry.tangents import has_metric, squared_chords
+from symjax_learn.geometry.tangents import has_metric
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.pairs import shares
 from symjax_learn.theory.dimension import orbit_dimension
@@ -30,11 +28,12 @@ from symjax_learn.theory.estimates import (
     read_stabilizer,
 )
 from symjax_learn.theory.group_volumes import log_group_volume, log_stabilizer_volume
+from symjax_learn.theory.isometries import check_isometry
 from symjax_learn.theory.volumes import closed_log_volume
 
 METHODS = ("auto", "closed", "orbits", "returns")
-# A user's act that changes distances by more than this part of them is no isometry.
-_ISOMETRY = 1e-6
+# Fewer samples within the radius than this say nothing about a probability.
+_FEWEST = 10
 
 
 class VolumeStatus(enum.IntEnum):
@@ -43,6 +42,7 @@ class VolumeStatus(enum.IntEnum):
     ok = 0
     heavy_tail = 1
     tolerance_missed = 2
+    too_few_samples = 3
 
 
 class QuotientVolume(NamedTuple):
@@ -140,7 +140,7 @@ def quotient_volume(
         TypeError: ``num_samples`` is no integer, or the metric of the space is not known.
         ValueError: a method that is not possible for this pair and why, an act that is no isometry, no
             sampler of the group, a finite or a Gaussian space; a tolerance that the budget does not meet
-            (with what was reached) or a heavy tail, unless ``throw=False``.
+            (with what was reached), a heavy tail, or too few samples, unless ``throw=False``.
 
     Cost: for each sample dim G derivatives of the action and singular values, or one moved point.
 
@@ -156,9 +156,11 @@ def quotient_volume(
     acting = as_action(space, group)
     checked_count("num_samples", num_samples)
     _check_options(method, relative_error, stabilizer_volume, radius)
+    check_isometry(acting)
+    _check_volume(space)
     dimension = space.dimension - orbit_dimension(jax.random.key(0), acting)
     exact = method in ("auto", "closed") or acting.order != math.inf
-    closed = closed_log_volume(acting) if exact and space.dimension else None
+    closed = closed_log_volume(acting) if exact else None
     if closed is not None:
         return QuotientVolume(
             _exp(closed), closed, 0.0, 0.0, dimension, "closed", 0, math.nan, math.nan, VolumeStatus.ok
@@ -167,7 +169,11 @@ def quotient_volume(
         raise ValueError(
             "method: no closed form of this quotient's volume is known here; use 'orbits' or 'returns'."
         )
-    _check_space(space)
+    if not has_metric(space):
+        raise TypeError(
+            f"space: the Riemannian metric of {type(space).__name__} in the coordinates of its points "
+            "is not known here; compute the volume by hand, and give it where it is asked for."
+        )
     _check_infinite(acting)
     known, parts = _reduced(acting, method == "auto")
     tolerance = None if relative_error is None else relative_error / math.sqrt(len(parts))
@@ -180,7 +186,6 @@ def quotient_volume(
     found = []
     with jax.enable_x64(True):  # whatever the session
         for part, one in zip(parts, jax.random.split(key, len(parts)), strict=True):
-            _check_isometry(part)
             found.append(_estimate(one, part, method, num_samples, tolerance, log_stabilizer, radius))
     answer = _combined(known, found, dimension, relative_error)
     if throw and answer.status != VolumeStatus.ok:
@@ -198,11 +203,11 @@ def _check_options(
         "stabilizer_volume": stabilizer_volume,
         "radius": radius,
     }.items():
-        if value is not None and not 0 < value < math.inf:
+        if value is not None and (not isinstance(value, Real) or not 0 < value < math.inf):
             raise ValueError(f"{name}: expected a positive finite number and got {value!r}.")
 
 
-def _check_space(space: AbstractSpace) -> None:
+def _check_volume(space: AbstractSpace) -> None:
     if space.dimension == 0:
         raise ValueError(
             f"space: {type(space).__name__} is finite and has no Riemannian volume; its orbits are "
@@ -212,11 +217,6 @@ def _check_space(space: AbstractSpace) -> None:
         raise ValueError(
             "space: Gaussian has the whole of R^d as its points and so no finite Riemannian volume; use "
             "a Ball, or compare counts."
-        )
-    if not has_metric(space):
-        raise TypeError(
-            f"space: the Riemannian metric of {type(space).__name__} in the coordinates of its points "
-            "is not known here; compute the volume by hand, and give it where it is asked for."
         )
 
 
@@ -236,27 +236,6 @@ def _has_gaussian(space: AbstractSpace) -> bool:
         case Sets():
             return _has_gaussian(space.space)
     return isinstance(space, Gaussian)
-
-
-@eqx.filter_jit
-def _distances(action: Action, x: Array, y: Array, g: Array) -> tuple[Array, Array]:
-    moved = [action.act(g, points) for points in (x, y)]
-    return squared_chords(action.space, x, y), squared_chords(action.space, *moved)
-
-
-def _check_isometry(action: Action) -> None:
-    """A user's act keeps the distances of random points; on lattices other than Z^d not checked."""
-    if action.user_act is None or not has_sampler(action.group):
-        return
-    keys = jax.random.split(jax.random.key(1), 3)
-    x, y = (action.space.sample(key, (16,)) for key in keys[:2])
-    before, after = (np.asarray(d) for d in _distances(action, x, y, action.sample(keys[2], (16,))))
-    worst = int(np.argmax(np.abs(after - before)))
-    if not np.allclose(after, before, rtol=_ISOMETRY):
-        raise ValueError(
-            f"group: its act is no isometry: it changes the squared distance of two points from "
-            f"{before[worst]:.4g} to {after[worst]:.4g}; quotients by it have no volume."
-        )
 
 
 def _reduced(action: Action, closed: bool) -> tuple[float, list[Action]]:
@@ -332,7 +311,9 @@ def _combined(
     relative = math.sqrt(math.fsum(part.relative**2 for part in parts))
     bias = math.fsum(part.bias / part.mean if part.mean > 0 else math.inf for part in parts)
     status = VolumeStatus.ok
-    if math.isnan(relative):
+    if any(part.num_within < _FEWEST or not part.mean > 0 for part in parts):
+        status, relative = VolumeStatus.too_few_samples, math.nan
+    elif math.isnan(relative):
         status = VolumeStatus.heavy_tail
     elif relative_error is not None and relative > relative_error:
         status = VolumeStatus.tolerance_missed
@@ -354,6 +335,11 @@ def _combined(
 
 def _reason(answer: QuotientVolume, relative_error: float | None) -> str:
     """What a status means, and what to do."""
+    if answer.status == VolumeStatus.too_few_samples:
+        return (
+            f"num_samples: too few of {answer.num_samples:,} samples say anything (the least are "
+            f"{_FEWEST} returns within the radius, or 100 orbits); allow more, or a larger radius."
+        )
     if answer.status == VolumeStatus.heavy_tail:
         return (
             f"method: 1/vol(Gx) has a heavy tail (index about {answer.tail_index:.2f} from "

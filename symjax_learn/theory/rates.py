@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from symjax_learn._types import AnyArray, as_array
+from symjax_learn._types import AnyArray
 from symjax_learn.algebra.groups import AbstractGroup
 from symjax_learn.geometry.spaces import AbstractSpace, Level
 from symjax_learn.geometry.spectra import Spectrum
 from symjax_learn.invariants.action import Action, as_action
 from symjax_learn.invariants.count import checked_levels, exact_counts
-from symjax_learn.theory.equivalents import Numbers, RiskCurve, predicted_risk
+from symjax_learn.theory.equivalents import Numbers, RiskCurve, checked_numbers, predicted_risk
 
 _ESTIMATORS = ("invariant", "plain")
 
@@ -82,8 +82,12 @@ def risk_curve(
     levels = checked_levels(space, max_eigenvalue)
     counts = exact_counts(as_action(space, group), levels)
     weights = _of_levels("spectrum", spectrum, levels)
-    power = _power(spectrum if target is None else target, levels, counts, variance)
+    wanted = spectrum if target is None else target
+    power = _power(wanted, levels, counts, variance)
     sizes = counts if estimator == "invariant" else [level.multiplicity for level in levels]
+    if callable(wanted) and intercept and sizes[0] > 1:
+        # On several pieces eigenvalue 0 has more than the constant, a share of which would be left out.
+        power[0] *= sizes[0] / (sizes[0] - 1)
     return predicted_risk(
         weights, sizes, power, num_samples, noise=noise, penalty=penalty, intercept=intercept
     )
@@ -119,7 +123,7 @@ def _power(
         power = _of_levels("target", target, levels) * sizes
         power[0] -= power[0] / max(sizes[0], 1.0)  # but the constant
     else:
-        power = np.array(as_array("target", target), np.float64)
+        power = checked_numbers("target", target).copy()
     if power.shape != (len(levels),) or not (np.isfinite(power) & (power >= 0)).all():
         raise ValueError(
             f"target: expected finite numbers >= 0, one for each of {len(levels)} levels, and got "
@@ -133,10 +137,11 @@ def _power(
             )
     if variance is None:
         return power
-    size = as_array("variance", variance)
-    if np.shape(size) != () or not 0 < float(size) < np.inf:
+    size = checked_numbers("variance", variance)
+    if size.shape != () or not size > 0:
         raise ValueError(f"variance: expected None or one finite number > 0 and got {variance!r}.")
-    total = power[1:].sum() + power[0] * (1 - 1 / max(counts[0], 1))
+    constant = 0.0 if callable(target) else power[0] / max(counts[0], 1)
+    total = power.sum() - constant
     if not total > 0:
         raise ValueError(
             f"target: nothing but a constant is invariant or wanted up to {levels[-1].eigenvalue}, "

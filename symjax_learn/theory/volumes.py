@@ -18,9 +18,8 @@ from symjax_learn.geometry.sets import Sets
 from symjax_learn.geometry.spaces import AbstractSpace
 from symjax_learn.geometry.sphere import Sphere
 from symjax_learn.geometry.torus import Torus
-from symjax_learn.geometry.vertices import AbstractVertices
 from symjax_learn.invariants.action import Action
-from symjax_learn.invariants.kernels import kernel_order
+from symjax_learn.invariants.kernels import kernel_order, num_components
 from symjax_learn.invariants.pairs import shares, sides
 from symjax_learn.theory.dimension import orbit_dimension
 from symjax_learn.theory.group_volumes import (
@@ -121,16 +120,7 @@ def _is_rigid(space: AbstractSpace, group: AbstractGroup | None) -> bool:
 
 def _is_connected(space: AbstractSpace) -> bool:
     """Of one piece, and no single point."""
-    match space:
-        case Product():
-            return all(_is_connected(part) for part in space.spaces)
-        case Sets():
-            return _is_connected(space.space)
-        case AbstractVertices():
-            from scipy.sparse.csgraph import connected_components
-
-            return space.dimension > 0 and connected_components(space.matrix())[0] == 1
-    return space.dimension > 0
+    return space.dimension > 0 and num_components(space) == 1
 
 
 def _log_unordered(space: AbstractSpace, group: WreathGroup) -> float | None:
