@@ -1,6 +1,7 @@
 """Generators by chance, what they are worth, symmetries from data, and the test that guards them."""
 
 import math
+import re
 from pathlib import Path
 
 import matplotlib
@@ -26,6 +27,7 @@ def draw(results: Path, out: Path) -> list[Path]:
 
 
 def _label(name: str) -> str:
+    name = re.sub(r"_(\d+)", r"_{\1}", name)
     return "$" + name.replace(" x ", r" \times ").replace(" on ", r"\ \mathrm{on}\ ") + "$"
 
 

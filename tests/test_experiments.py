@@ -482,6 +482,23 @@ def test_discovery_measures_what_it_says(tmp_path):
     assert "glycine: broken by 11.96 kJ/mol, 0.002" in text
 
 
+def test_the_frozen_discovery_finds_what_was_planted_and_rejects_at_its_level():
+    data = load_results(FROZEN / "discovery")
+    largest = int(np.argmax(data["found_sizes"]))
+    assert (data["found_same"][:, largest].mean(axis=-1) >= 0.95).all()
+    assert (np.diff(data["found_same"].mean(axis=-1), axis=1) > 0).all()
+    (unbroken,) = np.flatnonzero(data["test_departures"] == 0)
+    error = math.sqrt(0.05 * 0.95 / 400)
+    assert (data["test_rejected"][..., unbroken] < 0.05 + 3 * error).all()
+    names = data["torsion_names"].tolist()
+    for broken in ("alanine", "proline"):
+        assert (data["torsion_p"][names.index(broken)] <= 0.05).all()
+        assert (data["torsion_order"][names.index(broken)] == 1).all()
+    assert (data["torsion_p"][names.index("aminoisobutyric acid")] > 0.05).all()
+    kept = data["chain_exact"][:, 1]
+    assert (data["chain_dimensions"][..., -1] >= kept[:, None]).all()
+
+
 def test_command_line(tmp_path):
     listed = run("experiments", "list")
     assert listed.returncode == 0

@@ -412,3 +412,15 @@ def test_meshes_of_several_pieces_are_not_divided_by_the_order():
     assert worth.multiplier is None
     assert worth.log_quotient_volume is None
     assert sj.closed_log_volume(sj.action(mesh, one)) is None
+
+
+def test_an_extrapolation_of_the_size_of_the_value_is_no_answer():
+    """Of molecules under S_3 × O(3) the returns within a fifth of all pairs are far from small ones."""
+    molecules = sj.Sets(sj.Product(sj.Ball(3), sj.Labels(2)), 3)
+    group = sj.direct_product(sj.symmetric_group(3), sj.orthogonal_group(3))
+    options = {"num_samples": 20_000, "method": "returns"}
+    found = sj.quotient_volume(jax.random.key(0), molecules, group, throw=False, **options)
+    assert found.bias > 0.25 * found.value
+    assert found.status.name == "biased"
+    with pytest.raises(ValueError, match=r"radius: removing the bias in ε changes the estimate by"):
+        sj.quotient_volume(jax.random.key(0), molecules, group, **options)

@@ -73,7 +73,7 @@ def test_invariant_data_pass_and_broken_data_fail(null):
         found = sj.invariance_test(jax.random.key(1), BASIS, x, y, SWAP, null=null, num_resamples=199)
         assert (float(found.p_value) <= 0.01) == fails
         assert int(found.status) == 0
-        assert 1 / 200 <= float(found.p_value) <= 1
+        assert 0.999 / 200 <= float(found.p_value) <= 1
         assert float(jnp.sum(found.level_fractions)) == pytest.approx(
             float(found.broken_fraction), abs=1e-5
         )
@@ -127,7 +127,7 @@ def test_elements_stand_for_what_they_generate():
         for elements in ([[1, 0, 2]], [[2, 1, 0]])
     ]  # fmt: skip
     assert p_values[0] > 0.05
-    assert p_values[1] == 0.01
+    assert p_values[1] == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("group", [sj.lie_group(TURN), sj.special_orthogonal_group(3)], ids=["z", "all"])

@@ -36,6 +36,10 @@ METHODS = ("auto", "closed", "orbits", "returns")
 _FEWEST = 10
 
 
+# A term in ε of a larger part of the value says that the next one counts as well.
+_MOST_BIAS = 0.25
+
+
 class VolumeStatus(enum.IntEnum):
     """What became of an estimate; :func:`quotient_volume` raises unless it is ``ok``."""
 
@@ -43,6 +47,7 @@ class VolumeStatus(enum.IntEnum):
     heavy_tail = 1
     tolerance_missed = 2
     too_few_samples = 3
+    biased = 4
 
 
 class QuotientVolume(NamedTuple):
@@ -140,7 +145,8 @@ def quotient_volume(
         TypeError: ``num_samples`` is no integer, or the metric of the space is not known.
         ValueError: a method that is not possible for this pair and why, an act that is no isometry, no
             sampler of the group, a finite or a Gaussian space; a tolerance that the budget does not meet
-            (with what was reached), a heavy tail, or too few samples, unless ``throw=False``.
+            (with what was reached), a heavy tail, a large bias, or too few samples, unless
+            ``throw=False``.
 
     Cost: for each sample dim G derivatives of the action and singular values, or one moved point.
 
@@ -315,6 +321,8 @@ def _combined(
         status, relative = VolumeStatus.too_few_samples, math.nan
     elif math.isnan(relative):
         status = VolumeStatus.heavy_tail
+    elif bias > _MOST_BIAS:
+        status = VolumeStatus.biased
     elif relative_error is not None and relative > relative_error:
         status = VolumeStatus.tolerance_missed
     indices = [part.tail_index for part in parts if not math.isnan(part.tail_index)]
@@ -346,6 +354,12 @@ def _reason(answer: QuotientVolume, relative_error: float | None) -> str:
             f"{answer.num_samples:,} samples; a standard error needs more than 2, clearly), because "
             f"some orbits collapse; {answer.value:.4g} was reached. Use method='returns', or more "
             "samples."
+        )
+    if answer.status == VolumeStatus.biased:
+        return (
+            f"radius: removing the bias in ε changes the estimate by {answer.bias:.2g}, too much of "
+            f"{answer.value:.4g} ± {answer.standard_error:.2g} for the next term to be small; give a "
+            "smaller radius and more samples, or method='orbits' with stabilizer_volume."
         )
     return (
         f"relative_error: {relative_error:.2g} was asked for and "
