@@ -296,7 +296,7 @@ def _tested(
 
 @eqx.filter_jit
 def _simulated(
-    keys: Key,
+    keys: Array,
     parts: _Parts,
     acting: Action,
     listed: Element | None,

@@ -97,7 +97,7 @@ def random_generators(
     >>> found = sj.random_generators(
     ...     jax.random.key(0), sj.Torus(6), sj.symmetric_group(6), max_eigenvalue=2, num_rounds=20)
     >>> len(found.elements) < 6, int(found.dimensions[-1])
-    (True, 7)
+    (True, 6)
     """
     count = checked_count("num_rounds", num_rounds)
     acting = as_action(space, group)
