@@ -474,7 +474,7 @@ def test_discovery_measures_what_it_says(tmp_path):
     assert (results["chain_dimensions"][0][:, 0] == ambient).all()
     assert (results["chain_dimensions"][0] >= kept).all()  # what is invariant stays
     assert (results["chain_kept"][0] <= np.log2(6)).all()
-    assert results["risk_predicted"].item() == 0.25 * 17 / 100  # σ² dim/n
+    assert results["risk_predicted"].item() == 0.25 * 10 / 100  # σ² dim/n
     assert 0.3 < results["risk_measured"].mean() / results["risk_predicted"].item() < 4
     assert results["found_order"].dtype.kind == "i"
     assert results["test_rejected"].item() > 0.3  # a fifth of the variance, 60 samples
