@@ -134,8 +134,10 @@ def shift(group: AbstractGroup, g: Element) -> Array | None:
         return None
     if isinstance(group, ProductGroup):
         parts = [shift(factor, a) for factor, a in zip(group.factors, g, strict=True)]
+        # Elements may be of another precision than the session's.
+        dtype = max((part.dtype for part in parts if part is not None), key=lambda one: one.itemsize)
         known = [
-            jnp.zeros((factor.degree,)) if part is None else part
+            jnp.zeros((factor.degree,), dtype) if part is None else part.astype(dtype)
             for factor, part in zip(group.factors, parts, strict=True)
         ]
         batch = jnp.broadcast_shapes(*(part.shape[:-1] for part in known))
