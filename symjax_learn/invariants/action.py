@@ -145,7 +145,8 @@ class Action(eqx.Module):
         if isinstance(self.space, Torus):
             elements, shifts = signed_affine(self.group, g), None
             if self.group.lie_algebra is not None:  # any shifts, not only rational ones
-                shifts = np.asarray(shift(self.group, g), float)
+                with jax.enable_x64(True):  # whatever the session
+                    shifts = np.asarray(shift(self.group, g), float)
             return [torus_representation(self.space, level, elements, shifts) for level in levels]
         if isinstance(self.space, Product):
             combinations = [self.space.combinations(level) for level in levels]
